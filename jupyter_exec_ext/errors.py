@@ -1,0 +1,130 @@
+"""The errors of jupyter_exec_ext.
+
+Every message is one sentence for the person who sees it: what happened, why, what to do.
+Only `handlers` knows which HTTP status belongs to which error.
+
+::
+
+    ExecError
+    ├── InvalidRequest          the request itself is wrong; names the field (400)
+    │   ├── UnknownEnvironment  no environment of that name (422)
+    │   └── UnknownLanguage     the environment has no such language (422)
+    ├── Refused                 policy forbids it (403)
+    ├── NotFound                no session, execution or file of that name (404)
+    ├── Conflict                not possible in the present state (409)
+    ├── TooLarge                over a limit, which is named (413)
+    ├── QueueFull               as many are queued as the server allows (429)
+    ├── Unavailable             this server is stopping, or the log cannot be used (503)
+    └── EnvironmentFailed       the environment could not run it (an execution's ``env_error``)
+        ├── ProtocolError       a supervisor sent something that is not a frame
+        └── SessionLost         the session went away under the run (an execution's ``lost``)
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "Conflict",
+    "EnvironmentFailed",
+    "ExecError",
+    "InvalidRequest",
+    "NotFound",
+    "ProtocolError",
+    "QueueFull",
+    "Refused",
+    "SessionLost",
+    "TooLarge",
+    "Unavailable",
+    "UnknownEnvironment",
+    "UnknownLanguage",
+]
+
+
+class ExecError(Exception):
+    """The root of the tree.
+
+    Parameters
+    ----------
+    message : str
+        One sentence for a person.
+    field : str, optional
+        The name of the request's field that is at fault.
+    """
+
+    reason = "error"
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.field = field
+
+
+class InvalidRequest(ExecError, ValueError):
+    """The request is wrong in itself."""
+
+    reason = "invalid"
+
+
+class UnknownEnvironment(InvalidRequest):
+    """There is no environment of that name."""
+
+    reason = "unknown_environment"
+
+
+class UnknownLanguage(InvalidRequest):
+    """The environment offers no such language."""
+
+    reason = "unknown_language"
+
+
+class Refused(ExecError):
+    """A policy of the server forbids it."""
+
+    reason = "refused"
+
+
+class NotFound(ExecError):
+    """There is nothing of that name here."""
+
+    reason = "not_found"
+
+
+class Conflict(ExecError):
+    """It cannot be done in the present state."""
+
+    reason = "conflict"
+
+
+class TooLarge(ExecError):
+    """It is over a limit, which the message names."""
+
+    reason = "too_large"
+
+
+class QueueFull(ExecError):
+    """As many executions are queued as the server allows."""
+
+    reason = "queue_full"
+
+
+class Unavailable(ExecError):
+    """The server is stopping, or something it needs is away."""
+
+    reason = "unavailable"
+
+
+class EnvironmentFailed(ExecError):
+    """The environment could not run the block."""
+
+    reason = "env_error"
+
+
+class ProtocolError(EnvironmentFailed):
+    """A supervisor sent bytes that are not a valid frame."""
+
+    reason = "protocol_error"
+
+
+class SessionLost(EnvironmentFailed):
+    """The session's supervisor or kernel went away."""
+
+    reason = "lost"

@@ -1,0 +1,133 @@
+"""`CodeExecutor`: the one abstract class of everything that runs code blocks."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+from ..errors import InvalidRequest
+from ..events import Event, Outcome, outputs_of, text_of
+from ..models import CodeBlock
+
+__all__ = ["CodeExecutor", "CodeResult", "RunOptions"]
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How to run: the part of a request that an executor needs.
+
+    Parameters
+    ----------
+    timeout : float or None
+        Seconds of wall-clock time for all blocks together; None for no limit.
+    env : dict
+        Environment variables on top of the environment's own.
+    stdin : str or None
+        What the program reads; None for nothing.
+    allow_stdin : bool
+        Whether the program may ask (``input_request``); answers come through `send_input`.
+    stop_on_error : bool
+        Whether a block that fails ends the run.
+    """
+
+    timeout: float | None = 60.0
+    env: dict[str, str] = field(default_factory=dict)
+    stdin: str | None = None
+    allow_stdin: bool = False
+    stop_on_error: bool = True
+
+
+@dataclass
+class CodeResult:
+    """What a run came to; `output` is the plain text, `outputs` are nbformat outputs."""
+
+    outcome: Outcome
+    output: str
+    outputs: list[dict[str, Any]]
+
+    @property
+    def exit_code(self) -> int | None:
+        """The program's own exit code; 124 on timeout, 130 on cancel; None where there is none."""
+        return self.outcome.exit_code
+
+    @property
+    def code_file(self) -> str | None:
+        """The file of the first block."""
+        return self.outcome.code_files[0] if self.outcome.code_files else None
+
+
+class CodeExecutor(ABC):
+    """One live instance of an environment that runs code blocks.
+
+    The manager makes one per session, calls `start` once, `run` for one execution at a time,
+    and `stop` in the end. While a run goes on it may call `cancel`, `interrupt` and
+    `send_input` from other tasks. A program that uses an executor as a library does the same
+    with ``async with``.
+    """
+
+    @abstractmethod
+    async def start(self) -> None:
+        """Start the instance. Raises `EnvironmentFailed` with the reason where it cannot."""
+
+    @abstractmethod
+    def run(
+        self, blocks: Sequence[CodeBlock], options: RunOptions | None = None
+    ) -> AsyncGenerator[Event, None]:
+        """Run the blocks in order and yield what happens.
+
+        The last event is ``Event("end", {"outcome": Outcome})``, exactly one, also on timeout,
+        cancel and loss of the environment: the iterator raises only for a wrong argument.
+        """
+
+    @abstractmethod
+    async def cancel(self) -> None:
+        """End the run that goes on (the stop ladder); nothing happens where none does."""
+
+    @abstractmethod
+    async def interrupt(self) -> None:
+        """Send the run the interrupt of a keyboard, once."""
+
+    @abstractmethod
+    async def send_input(self, value: str) -> None:
+        """Give the program a line it asked for. Raises `Conflict` where none can be taken."""
+
+    @abstractmethod
+    async def restart(self) -> None:
+        """End whatever runs, and begin afresh with empty state."""
+
+    @abstractmethod
+    async def stop(self) -> None:
+        """End whatever runs and remove all that belongs to the instance. May be called twice."""
+
+    @property
+    @abstractmethod
+    def alive(self) -> bool:
+        """Whether the instance can take a run."""
+
+    async def execute_code_blocks(
+        self, blocks: Sequence[CodeBlock], options: RunOptions | None = None
+    ) -> CodeResult:
+        """Run the blocks and wait for the end.
+
+        Raises
+        ------
+        InvalidRequest
+            Where there are no blocks (a ValueError, too).
+        """
+        if not blocks:
+            raise InvalidRequest("There is no code block to run; give at least one.", field="code_blocks")
+        events = [event async for event in self.run(blocks, options)]
+        outcome: Outcome = events.pop().data["outcome"]
+        return CodeResult(outcome, text_of(events), outputs_of(events))
+
+    async def __aenter__(self) -> CodeExecutor:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()

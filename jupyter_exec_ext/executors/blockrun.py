@@ -1,0 +1,322 @@
+"""One execution and its blocks, from the executor's side: requests down, events up, one outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import contextlib
+import time
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
+
+from pydantic import ValidationError
+
+from ..blocks import silence_pip
+from ..errors import ExecError, ProtocolError, SessionLost
+from ..events import Event, Outcome
+from ..languages import Language
+from ..models import CodeBlock, Verdict
+from ..supervisor.client import Channel, Frame, Report, SupervisorClient
+from ..supervisor.frames import STDERR, STDOUT
+from .base import RunOptions
+from .verdict import CANCELLED, TIMED_OUT, Judgement, judge
+
+if TYPE_CHECKING:
+    from .commandline import CommandLineCodeExecutor
+
+#: Seconds beyond the ladder's own after which a supervisor that has not reported counts as lost.
+SLACK = 4.0
+#: Characters of the end of standard error that may tell of a limit.
+TAIL_READ = 4000
+#: The least output that is kept of a block when the ones before it have used up the limit.
+LEAST_OUTPUT = 4096
+
+# Two runs never use the same named file at once: the second waits until the first has ended.
+_files: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+
+class Execution:
+    """What the blocks of one execution have in common, and what they came to."""
+
+    def __init__(self, options: RunOptions, output_limit: int) -> None:
+        self.options = options
+        self.channel: Channel | None = None
+        self.code_files: list[str] = []
+        self.verdict = Verdict(cpu_seconds=0.0, max_rss_bytes=0)
+        self.cancelled = asyncio.Event()
+        self.truncated = False
+        self._room = output_limit
+        self._judgement: Judgement | None = None
+        self._started = time.monotonic()
+
+    @property
+    def over(self) -> bool:
+        """Whether no further block is to be run."""
+        bad = self._judgement is not None and self._judgement.status != "ok"
+        stops = self.options.stop_on_error or (bad and self._judgement.status != "failed")  # type: ignore[union-attr]
+        return self.cancelled.is_set() or (bad and stops) or self.remaining == 0
+
+    @property
+    def remaining(self) -> float | None:
+        """Seconds until the timeout; None where there is none."""
+        if self.options.timeout is None:
+            return None
+        return max(0.0, self._started + self.options.timeout - time.monotonic())
+
+    def shares(self) -> tuple[int, int]:
+        """Bytes of head and of tail that the next block may print."""
+        half = max(LEAST_OUTPUT, self._room) // 2
+        return half, half
+
+    async def cancel(self) -> None:
+        """Stop the block that runs, and run no other."""
+        self.cancelled.set()
+        if self.channel is not None:
+            with contextlib.suppress(ExecError):
+                await self.channel.send("stop")
+
+    def add(self, report: Report, judgement: Judgement, kept: int) -> None:
+        """Take the end of a block into account."""
+        verdict = self.verdict
+        self._room -= kept
+        verdict.cpu_seconds = round((verdict.cpu_seconds or 0) + report.cpu, 6)
+        verdict.max_rss_bytes = max(verdict.max_rss_bytes or 0, report.rss)
+        verdict.survivors += report.survivors
+        self._set(judgement)
+
+    def fail(self, error: ExecError) -> None:
+        """The environment failed, or the session was lost."""
+        lost = isinstance(error, SessionLost)
+        self.verdict.state_kept = False
+        self._set(Judgement("lost" if lost else "env_error", None, error.message))
+
+    def _set(self, judgement: Judgement) -> None:
+        first = self._judgement
+        if first is None or first.status == "ok":
+            self._judgement = judgement
+        self.verdict.limits_hit += [name for name in judgement.limits_hit if name not in self.verdict.limits_hit]
+
+    def outcome(self) -> Outcome:
+        """What the execution came to."""
+        judgement = self._judgement or Judgement("ok", 0)
+        if judgement.status == "ok" and self.cancelled.is_set():
+            judgement = Judgement("cancelled", CANCELLED, "It was cancelled.")
+        elif judgement.status == "ok" and self.remaining == 0 and self._unfinished:
+            judgement = _timed_out(self.options.timeout)
+        verdict = self.verdict
+        verdict.cause, verdict.signal = judgement.cause, judgement.signal
+        verdict.wall_seconds = round(time.monotonic() - self._started, 6)
+        if self.truncated:
+            verdict.limits_hit.append("output")
+        if verdict.survivors:
+            verdict.state_kept = False
+            verdict.cause = f"{verdict.cause or 'It ended.'} {verdict.survivors} of its processes could not be killed."
+        files = list(dict.fromkeys(self.code_files))
+        return Outcome(judgement.status, judgement.exit_code, verdict, files, [], self.truncated)
+
+    _unfinished = False
+
+    def leave_unfinished(self) -> None:
+        """The time was up before this block could start."""
+        self._unfinished = True
+
+
+def _timed_out(timeout: float | None) -> Judgement:
+    return Judgement("timeout", TIMED_OUT, f"Timeout: it ran longer than {timeout:g} s and was stopped.")
+
+
+class BlockRun:
+    """One block: asks the supervisor to run it, and turns frames into events."""
+
+    def __init__(
+        self,
+        executor: CommandLineCodeExecutor,
+        execution: Execution,
+        index: int,
+        block: CodeBlock,
+        language: Language,
+        name: str | None,
+    ) -> None:
+        self._executor, self._execution = executor, execution
+        self._index, self._block, self._language, self._name = index, block, language, name
+        self._decoders = {kind: _decoder() for kind in (STDOUT, STDERR)}
+        self._printed = ""
+        self._kept = 0
+        self._head, self._tail = execution.shares()
+        self._after_gap: set[int] = set()
+
+    async def events(self, client: SupervisorClient) -> AsyncGenerator[Event, None]:
+        """What happens, until the block has ended; the execution then knows how."""
+        lock = self._lock()
+        if lock is not None and not await self._acquire(lock):
+            return
+        channel = client.open()
+        self._execution.channel = channel
+        overdue = self._alarm(client)
+        ended = False
+        try:
+            await channel.send("run", **self._request())
+            while not ended:
+                frame = await channel.receive()
+                for event in self._events(frame):
+                    yield event
+                ended = frame.op in ("end", "saved", "refused")
+        finally:
+            if not ended:
+                await self._abandon(client, channel)
+            if overdue is not None:
+                overdue.cancel()
+            self._execution.channel = None
+            client.release(channel)
+            if lock is not None:
+                lock.release()
+
+    def _lock(self) -> asyncio.Lock | None:
+        if self._name is None:
+            return None
+        return _files.setdefault(str(self._executor.workspace / self._name), asyncio.Lock())
+
+    async def _acquire(self, lock: asyncio.Lock) -> bool:
+        if not lock.locked():
+            return await lock.acquire()
+        waiter = asyncio.ensure_future(lock.acquire())
+        cancelled = asyncio.ensure_future(self._execution.cancelled.wait())
+        try:
+            await asyncio.wait(
+                {waiter, cancelled}, timeout=self._execution.remaining, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            cancelled.cancel()
+            if not waiter.done():
+                waiter.cancel()
+                self._execution.leave_unfinished()
+        return waiter.done() and not waiter.cancelled()
+
+    def _request(self) -> dict[str, Any]:
+        executor, options, language = self._executor, self._execution.options, self._language
+        limits = vars(executor.environment.limits)
+        return {
+            "code": silence_pip(self._block.code, language),
+            "python": language.name == "python" and language.policy == "run",
+            "argv": list(language.command),
+            "suffix": language.suffix,
+            "file": self._name,
+            "save": language.policy == "save",
+            "fork": executor.fork,
+            "env": options.env,
+            "stdin": options.stdin,
+            "live": options.allow_stdin,
+            "timeout": self._execution.remaining,
+            "grace": list(executor.grace),
+            "head": self._head,
+            "tail": self._tail,
+            "limits": {name: value for name, value in limits.items() if value is not None},
+        }
+
+    def _alarm(self, client: SupervisorClient) -> asyncio.TimerHandle | None:
+        # The supervisor keeps the time. Should it not (a program stopped it, its machine hangs), we do.
+        remaining = self._execution.remaining
+        if remaining is None:
+            return None
+        error = SessionLost("The session did not stop at its timeout and was killed.")
+        delay = remaining + sum(self._executor.grace) + SLACK
+        return asyncio.get_running_loop().call_later(delay, client.kill, error)
+
+    async def _abandon(self, client: SupervisorClient, channel: Channel) -> None:
+        """Nobody reads the events any more: end the block before the next one may start."""
+
+        async def until_end() -> None:
+            await channel.send("stop")
+            while (await channel.receive()).op not in ("end", "saved", "refused"):
+                pass
+
+        if client.lost is not None:
+            return
+        try:
+            await asyncio.wait_for(until_end(), sum(self._executor.grace) + SLACK)
+        except asyncio.TimeoutError:
+            client.kill(SessionLost("The session did not stop and was killed."))
+        except ExecError:
+            pass  # it is gone, which is what was wanted
+
+    # -- frames to events ------------------------------------------------------------------------------
+
+    def _events(self, frame: Frame) -> list[Event]:
+        if frame.kind in self._decoders:
+            return self._stream(frame.kind, frame.data)
+        handler = {
+            "started": self._on_file,
+            "saved": self._on_file,
+            "asks": self._on_asks,
+            "dropped": self._on_dropped,
+            "dropping": self._on_dropping,
+            "end": self._on_end,
+            "refused": self._on_refused,
+        }.get(frame.op)
+        if handler is None:
+            raise ProtocolError("The session's supervisor sent something that is not its protocol.")
+        return handler(frame.fields)
+
+    def _stream(self, kind: int, data: bytes) -> list[Event]:
+        self._kept += len(data)
+        if self._kept > self._head + self._tail:
+            raise ProtocolError("The session's supervisor sent more output than it may; the session was ended.")
+        if kind in self._after_gap:
+            self._after_gap.discard(kind)
+            data = data.lstrip(bytes(range(0x80, 0xC0)))  # the rest of a character whose beginning was dropped
+        text = self._decoders[kind].decode(data)
+        return [self._printed_event(kind, text)] if text else []
+
+    def _printed_event(self, kind: int, text: str) -> Event:
+        if kind == STDERR:
+            self._printed = (self._printed + text)[-TAIL_READ:]
+        return Event.stream("stderr" if kind == STDERR else "stdout", text)
+
+    def _on_file(self, fields: dict[str, Any]) -> list[Event]:
+        path = str(fields.get("path"))
+        self._execution.code_files.append(path)
+        if fields["op"] == "saved":
+            self._execution._set(Judgement("ok", 0))
+        return [Event("block", {"index": self._index, "language": self._language.name, "file": path})]
+
+    def _on_asks(self, fields: dict[str, Any]) -> list[Event]:
+        prompt = str(fields.get("prompt", ""))
+        secret = "password" in prompt.lower() or "passphrase" in prompt.lower()
+        return [Event("input_request", {"prompt": prompt, "password": secret})]
+
+    def _on_dropping(self, fields: dict[str, Any]) -> list[Event]:
+        dropped = int(fields.get("dropped", 0))
+        return [Event("progress", {"label": "bytes of output over the limit", "current": dropped, "total": None})]
+
+    def _on_dropped(self, fields: dict[str, Any]) -> list[Event]:
+        dropped, total = int(fields.get("dropped", 0)), int(fields.get("total", 0))
+        for decoder in self._decoders.values():
+            decoder.reset()
+        self._after_gap = {STDOUT, STDERR}
+        self._execution.truncated = True
+        text = (
+            f"\n[{dropped:,} of {total:,} bytes of output were dropped here; "
+            f"the first {self._head:,} and the last {self._tail:,} are kept]\n"
+        )
+        return [self._printed_event(STDERR, text)]
+
+    def _on_end(self, fields: dict[str, Any]) -> list[Event]:
+        try:
+            report = Report.model_validate(fields)
+        except ValidationError:
+            raise ProtocolError("The session's supervisor sent a report that is not one.") from None
+        rest = [(kind, decoder.decode(b"", final=True)) for kind, decoder in self._decoders.items()]
+        events = [self._printed_event(kind, text) for kind, text in rest if text]
+        timeout, limits = self._execution.options.timeout, self._executor.environment.limits
+        judgement = judge(report, limits=limits, timeout=timeout, printed=self._printed)
+        self._execution.add(report, judgement, self._kept)
+        return events
+
+    def _on_refused(self, fields: dict[str, Any]) -> list[Event]:
+        self._execution._set(Judgement("env_error", None, str(fields.get("message"))[:1000]))
+        return []
+
+
+def _decoder() -> codecs.IncrementalDecoder:
+    return codecs.getincrementaldecoder("utf-8")("replace")

@@ -1,0 +1,247 @@
+"""`CommandLineCodeExecutor`: code blocks as programs, under a supervisor, wherever that runs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import tempfile
+from abc import abstractmethod
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..blocks import file_name_of
+from ..environments.base import PythonEnvironment
+from ..errors import Conflict, ExecError, InvalidRequest, NotFound, Refused, SessionLost, UnknownLanguage
+from ..events import Event
+from ..languages import Language
+from ..models import CodeBlock
+from ..supervisor.client import Frame, SupervisorClient, request
+from ..supervisor.frames import CHUNK, DATA
+from .base import CodeExecutor, RunOptions
+from .blockrun import BlockRun, Execution
+
+__all__ = ["CommandLineCodeExecutor"]
+
+#: Bytes of output that are kept of one execution, head and tail together.
+OUTPUT_LIMIT = 8 * 1024 * 1024
+#: Seconds from interrupt to terminate, and from terminate to kill.
+GRACE = (1.0, 1.0)
+
+_REASONS = {"not_found": NotFound, "invalid": InvalidRequest, "refused": Refused}
+
+
+class CommandLineCodeExecutor(CodeExecutor):
+    """Runs each block as a program of its own in the workspace.
+
+    Parameters
+    ----------
+    environment : PythonEnvironment
+        Its interpreter, languages, variables, preload and limits.
+    workspace : path
+        The directory in which the code runs; it must exist.
+    private : path, optional
+        Where the files of blocks without a name of their own go; a temporary directory else,
+        which `stop` removes.
+    output_limit : int
+        Bytes of output that are kept of one execution; half of it head, half of it tail.
+    grace : (float, float)
+        Seconds from interrupt to terminate, and from terminate to kill.
+    fork : bool
+        Whether Python blocks may be forked from the warm interpreter.
+    """
+
+    def __init__(
+        self,
+        environment: PythonEnvironment,
+        workspace: str | os.PathLike[str],
+        private: str | os.PathLike[str] | None = None,
+        *,
+        output_limit: int = OUTPUT_LIMIT,
+        grace: tuple[float, float] = GRACE,
+        fork: bool = True,
+    ) -> None:
+        self.environment = environment
+        self.workspace = Path(workspace).resolve()
+        self.output_limit, self.grace, self.fork = output_limit, grace, fork
+        self._private = Path(private) if private is not None else None
+        self._own_private = private is None
+        self._client: SupervisorClient | None = None
+        self._languages: dict[str, Language] = {}
+        self._execution: Execution | None = None
+
+    @abstractmethod
+    async def _connect(self, private: Path) -> SupervisorClient:
+        """Start a supervisor for the workspace, with `private` as its directory."""
+
+    # -- life ----------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Start the supervisor. Raises `EnvironmentFailed`."""
+        if self._private is None:
+            self._private = Path(tempfile.mkdtemp(prefix="jupyter-exec-"))
+        self._private.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._client = await self._connect(self._private.resolve())
+
+    @property
+    def alive(self) -> bool:
+        """Whether the supervisor can take a run."""
+        return self._client is not None and self._client.alive
+
+    @property
+    def guarantee(self) -> str | None:
+        """What stop can promise here: ``pid_namespace``, ``subreaper`` or ``process_group``."""
+        return self._client.ready.guarantee if self._client is not None else None
+
+    async def stop(self) -> None:
+        """End whatever runs, and remove the private directory where it is our own."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+        if self._own_private and self._private is not None:
+            await asyncio.to_thread(shutil.rmtree, self._private, ignore_errors=True)
+            self._private = None
+
+    async def restart(self) -> None:
+        """End whatever runs, and start a new supervisor."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+        await self.start()
+
+    # -- runs ----------------------------------------------------------------------------------------
+
+    async def run(
+        self, blocks: Sequence[CodeBlock], options: RunOptions | None = None
+    ) -> AsyncGenerator[Event, None]:
+        """Run the blocks in order; see `CodeExecutor.run`."""
+        if not blocks:
+            raise InvalidRequest("There is no code block to run; give at least one.", field="code_blocks")
+        if self._execution is not None:
+            raise Conflict("A run goes on in this session; wait for its end, or use another session.")
+        plan = [self._plan(index, block) for index, block in enumerate(blocks)]
+        execution = self._execution = Execution(options or RunOptions(), self.output_limit)
+        try:
+            async for event in self._run_all(plan, execution):
+                yield event
+            yield Event("end", {"outcome": execution.outcome()})
+        finally:
+            self._execution = None
+
+    def _plan(self, index: int, block: CodeBlock) -> tuple[int, CodeBlock, Language, str | None]:
+        try:
+            language = self._language(block.language)
+            return index, block, language, file_name_of(block, language)
+        except (UnknownLanguage, Refused, InvalidRequest) as error:
+            error.field = f"code_blocks[{index}].{error.field or 'language'}"
+            raise
+
+    def _language(self, name: str) -> Language:
+        # What a session has found once it need not look for again: this is on every run's way.
+        if name not in self._languages:
+            self._languages[name] = self.environment.language(name)
+        return self._languages[name]
+
+    async def _run_all(
+        self, plan: list[tuple[int, CodeBlock, Language, str | None]], execution: Execution
+    ) -> AsyncGenerator[Event, None]:
+        for index, block, language, name in plan:
+            if execution.over:
+                return
+            try:
+                if not self.alive:
+                    await self.restart()
+                run = BlockRun(self, execution, index, block, language, name)
+                async with contextlib.aclosing(run.events(self._live)) as events:
+                    async for event in events:
+                        yield event
+            except ExecError as error:
+                execution.fail(error)
+
+    @property
+    def _live(self) -> SupervisorClient:
+        if self._client is None:
+            raise SessionLost("The session was stopped.")
+        return self._client
+
+    async def cancel(self) -> None:
+        """Begin the stop ladder of the run that goes on."""
+        if self._execution is not None:
+            await self._execution.cancel()
+
+    async def interrupt(self) -> None:
+        """Send SIGINT to the program that runs."""
+        channel = self._execution.channel if self._execution is not None else None
+        if channel is not None:
+            with contextlib.suppress(ExecError):
+                await channel.send("interrupt")
+
+    async def send_input(self, value: str) -> None:
+        """Give the program a line. Raises `Conflict` where it cannot take one."""
+        execution = self._execution
+        if execution is None or execution.channel is None:
+            raise Conflict("Nothing runs that could take input.")
+        if not execution.options.allow_stdin:
+            raise Conflict("This execution was started without allow_stdin, so it takes no input.")
+        await execution.channel.send_data(value.encode("utf-8") + b"\n")
+
+    # -- files ---------------------------------------------------------------------------------------
+
+    async def list_files(self) -> tuple[list[dict[str, Any]], bool]:
+        """What is in the workspace (path, type, size in bytes, modified in seconds since 1970).
+
+        Returns also whether there is more than the supervisor names.
+        """
+        entries: list[dict[str, Any]] = []
+        async with request(await self._ready(), "list") as channel:
+            while (frame := _accepted(await channel.receive())).op == "entries":
+                entries += frame.fields["entries"]
+            return entries, bool(frame.fields.get("more"))
+
+    async def read_file(self, path: str) -> AsyncIterator[bytes]:
+        """The contents of a file, in pieces."""
+        async with request(await self._ready(), "get", path=path) as channel:
+            _accepted(await channel.receive())
+            ended = False
+            try:
+                while (frame := _accepted(await channel.receive())).kind == DATA:
+                    yield frame.data
+                ended = True
+            finally:
+                if not ended:
+                    with contextlib.suppress(ExecError):
+                        await channel.send("abandon")
+
+    async def write_file(self, path: str, chunks: AsyncIterator[bytes]) -> None:
+        """Write a file; it takes its place when it is complete."""
+        async with request(await self._ready(), "put", path=path) as channel:
+            _accepted(await channel.receive())
+            try:
+                async for chunk in chunks:
+                    for start in range(0, len(chunk), CHUNK):
+                        await channel.send_data(chunk[start : start + CHUNK])
+            except BaseException:
+                with contextlib.suppress(ExecError):
+                    await channel.send("abandon")
+                raise
+            await channel.send_data(b"")
+            _accepted(await channel.receive())
+
+    async def delete_file(self, path: str) -> None:
+        """Remove a file, a link (not what it points at) or an empty directory."""
+        async with request(await self._ready(), "delete", path=path) as channel:
+            _accepted(await channel.receive())
+
+    async def _ready(self) -> SupervisorClient:
+        if not self.alive and self._execution is None:
+            await self.restart()
+        return self._live
+
+
+def _accepted(frame: Frame) -> Frame:
+    if frame.op != "refused":
+        return frame
+    kind = _REASONS.get(str(frame.fields.get("reason")), Refused)
+    raise kind(str(frame.fields.get("message"))[:1000], field="path")

@@ -1,0 +1,68 @@
+"""What keeps a local run together, so that stop can mean stop: probed once, the strongest wins."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sys
+
+__all__ = ["Containment", "containment"]
+
+#: How the command of a supervisor is prefixed so that it is process 1 of a PID namespace of its own.
+_UNSHARE = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
+_AS_USER = ("--user", "--map-current-user")
+
+
+class Containment:
+    """How to start a supervisor on this machine.
+
+    Parameters
+    ----------
+    prefix : tuple of str
+        What comes before its command.
+    """
+
+    def __init__(self, prefix: tuple[str, ...]) -> None:
+        self.prefix = prefix
+
+    @property
+    def guard(self) -> bool:
+        """Whether the supervisor needs a guard; a namespace dies with its process 1 anyway."""
+        return not self.prefix and os.name == "posix"
+
+
+_found: list[Containment] = []
+
+
+async def containment(*, namespace: bool = True) -> Containment:
+    """Return the strongest this machine offers, without namespaces where they are not wanted."""
+    if not namespace:
+        return Containment(())
+    if not _found:
+        _found.append(Containment(await _probe()))
+    return _found[0]
+
+
+async def _probe() -> tuple[str, ...]:
+    if not sys.platform.startswith("linux") or shutil.which(_UNSHARE[0]) is None:
+        return ()
+    # A user other than root may make a PID namespace only inside a user namespace.
+    prefix = _UNSHARE if os.geteuid() == 0 else (*_UNSHARE, *_AS_USER)
+    return prefix if await _works((*prefix, "true")) else ()
+
+
+async def _works(command: tuple[str, ...]) -> bool:
+    nothing = asyncio.subprocess.DEVNULL
+    try:
+        process = await asyncio.create_subprocess_exec(*command, stdin=nothing, stdout=nothing, stderr=nothing)
+    except OSError:
+        return False
+    try:
+        return await asyncio.wait_for(process.wait(), 5.0) == 0
+    except BaseException as error:
+        process.kill()
+        await process.wait()
+        if isinstance(error, asyncio.TimeoutError):
+            return False
+        raise

@@ -1,0 +1,108 @@
+"""`CodeExecutorFactory`: an executor by its name, by a configuration, or for an environment."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from typing import Any
+
+from ..environments.base import PythonEnvironment
+from ..environments.system import SystemPythonEnvironment
+from ..errors import InvalidRequest
+from .base import CodeExecutor
+
+__all__ = ["GROUP", "CodeExecutorFactory"]
+
+#: Packages add executors in this entry-point group: a name, and a `CodeExecutor` class.
+GROUP = "jupyter_exec_ext.executors"
+
+_OWN = {"commandline-local": "jupyter_exec_ext.executors.local:LocalCommandLineCodeExecutor"}
+
+#: Which executor runs the sessions of an environment, by the environment's kind.
+_OF_KIND = {
+    "kernel": "jupyter",
+    "local": "commandline-local",
+    "venv": "commandline-local",
+    "sandbox": "commandline-sandbox",
+    "docker": "commandline-docker",
+    "slurm": "commandline-slurm",
+}
+
+
+class CodeExecutorFactory:
+    """Makes executors.
+
+    Parameters
+    ----------
+    settings : mapping, optional
+        Keyword arguments for every executor whose constructor takes them (``output_limit``,
+        ``grace``, ``fork``, ``namespace``).
+    """
+
+    def __init__(self, settings: Mapping[str, Any] | None = None) -> None:
+        self._settings = dict(settings or {})
+        self._classes: dict[str, type[CodeExecutor]] = {}
+
+    def names(self) -> list[str]:
+        """The names `create` knows: our own, and those of installed packages."""
+        return sorted({*_OWN, *(point.name for point in entry_points(group=GROUP))})
+
+    def create(self, config: Mapping[str, Any]) -> CodeExecutor:
+        """Make the executor a configuration describes.
+
+        Parameters
+        ----------
+        config : mapping
+            ``{"executor": NAME, NAME: {options}}``, the options being the executor's arguments;
+            or ``{"executor": instance}``, which is returned as it is.
+
+        Raises
+        ------
+        InvalidRequest
+            For a name that is not known (a ValueError, too).
+        """
+        executor = config.get("executor")
+        if isinstance(executor, CodeExecutor):
+            return executor
+        if not isinstance(executor, str):
+            raise InvalidRequest("executor: give the name of an executor, or an executor.", field="executor")
+        options = {"environment": SystemPythonEnvironment(), "workspace": os.getcwd(), **config.get(executor, {})}
+        return self._make(executor, **options)
+
+    def for_environment(
+        self,
+        environment: PythonEnvironment,
+        workspace: str | os.PathLike[str],
+        private: str | os.PathLike[str] | None = None,
+        **settings: Any,
+    ) -> CodeExecutor:
+        """Make the executor for a session of this environment (the manager calls this)."""
+        return self._make(
+            _OF_KIND[environment.kind], environment=environment, workspace=workspace, private=private, **settings
+        )
+
+    def _make(self, name: str, **options: Any) -> CodeExecutor:
+        cls = self._class(name)
+        taken = inspect.signature(cls).parameters
+        settings = {key: value for key, value in self._settings.items() if key in taken}
+        return cls(**{**settings, **options})
+
+    def _class(self, name: str) -> type[CodeExecutor]:
+        if name not in self._classes:
+            self._classes[name] = self._load(name)
+        return self._classes[name]
+
+    def _load(self, name: str) -> type[CodeExecutor]:
+        if name in _OWN:
+            module, _, attribute = _OWN[name].partition(":")
+            cls: type[CodeExecutor] = getattr(importlib.import_module(module), attribute)
+            return cls
+        for point in entry_points(group=GROUP, name=name):
+            loaded: type[CodeExecutor] = point.load()
+            return loaded
+        raise InvalidRequest(
+            f"There is no executor {name!r}; choose one of: {', '.join(self.names())}.", field="executor"
+        )

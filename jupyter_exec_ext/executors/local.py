@@ -1,0 +1,69 @@
+"""`LocalCommandLineCodeExecutor`: code blocks on this machine, with the server user's rights."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from pathlib import Path
+
+from .. import supervisor
+from ..environments.base import PythonEnvironment
+from ..errors import EnvironmentFailed
+from ..supervisor.client import SupervisorClient
+from .commandline import GRACE, OUTPUT_LIMIT, CommandLineCodeExecutor
+from .containment import containment
+
+__all__ = ["LocalCommandLineCodeExecutor"]
+
+_PROGRAM = Path(supervisor.__file__).with_name("main.py")
+
+#: Blocks print as they go and in UTF-8, whatever the server's locale; their own programs, too.
+_VARIABLES = {"PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
+
+
+class LocalCommandLineCodeExecutor(CommandLineCodeExecutor):
+    """Runs blocks on this machine: in the system's Python or in a virtual environment.
+
+    Nothing is isolated: a block can do what the server's user can do. What is bounded is its
+    life (the stop ladder), its output and its limits.
+
+    Parameters
+    ----------
+    environment, workspace, private, output_limit, grace, fork
+        As `CommandLineCodeExecutor`.
+    namespace : bool
+        Whether to use a PID namespace where the machine offers one.
+    """
+
+    def __init__(
+        self,
+        environment: PythonEnvironment,
+        workspace: str | os.PathLike[str],
+        private: str | os.PathLike[str] | None = None,
+        *,
+        output_limit: int = OUTPUT_LIMIT,
+        grace: tuple[float, float] = GRACE,
+        fork: bool = True,
+        namespace: bool = True,
+    ) -> None:
+        super().__init__(environment, workspace, private, output_limit=output_limit, grace=grace, fork=fork)
+        self._namespace = namespace
+
+    async def _connect(self, private: Path) -> SupervisorClient:
+        if not self.workspace.is_dir():
+            raise EnvironmentFailed(f"The working directory {self.workspace} is gone; choose another path.")
+        python = self.environment.get_executable()
+        kept = await containment(namespace=self._namespace)
+        config = {
+            "workspace": str(self.workspace),
+            "private": str(private),
+            "preload": list(self.environment.preload),
+            "guard": kept.guard,
+        }
+        variables = await asyncio.to_thread(self.environment.variables)
+        return await SupervisorClient.start(
+            [*kept.prefix, python, "-u", str(_PROGRAM), json.dumps(config)],
+            env={**variables, **_VARIABLES},
+            cwd=str(self.workspace),
+        )

@@ -1,0 +1,61 @@
+"""Whether a program waits for somebody to type: that it reads its standard input, and nothing is there.
+
+Linux tells (proc_pid_syscall(5), proc_pid_fdinfo(5)): a process is blocked in ``read`` on
+descriptor 0, or in ``epoll_wait`` on a set that holds descriptor 0, as node's is. Elsewhere the
+best that can be had is silence: a program that has printed nothing for a while may be waiting.
+(Python 3.8, standard library only.)
+"""
+
+import fcntl
+import os
+import struct
+import sys
+import termios
+
+#: Seconds between two looks.
+INTERVAL = 0.05
+#: Seconds of silence after which a program counts as waiting where the system cannot tell.
+SILENCE = 1.0
+
+_READS = {"x86_64": (0, 19), "aarch64": (63, 65)}
+_POLLS = {"x86_64": (232, 281, 441), "aarch64": (22, 441)}
+_MACHINE = os.uname().machine
+
+
+def can_tell():
+    """Whether the system tells what a process waits for."""
+    return sys.platform.startswith("linux") and _MACHINE in _READS and os.path.exists("/proc/self/syscall")
+
+
+def unread(descriptor):
+    """How many bytes are in the pipe and nobody has read yet."""
+    return struct.unpack("i", fcntl.ioctl(descriptor, termios.FIONREAD, b"\0\0\0\0"))[0]
+
+
+def waits(pids, pipe):
+    """Whether one of these processes waits to read the pipe (its inode number) as descriptor 0."""
+    return any(_waits(pid, pipe) for pid in pids)
+
+
+def _waits(pid, pipe):
+    try:
+        if os.stat("/proc/%d/fd/0" % pid).st_ino != pipe:
+            return False
+        with open("/proc/%d/syscall" % pid) as file:
+            call = file.read().split()
+    except OSError:
+        return False  # it has ended, or may not be looked at
+    if len(call) < 2 or not call[0].isdigit():
+        return False
+    number, first = int(call[0]), int(call[1], 16)
+    if number in _READS[_MACHINE]:
+        return first == 0
+    return number in _POLLS[_MACHINE] and _watches_stdin(pid, first)
+
+
+def _watches_stdin(pid, epoll):
+    try:
+        with open("/proc/%d/fdinfo/%d" % (pid, epoll)) as file:
+            return any(line.split()[:2] == ["tfd:", "0"] for line in file)
+    except OSError:
+        return False

@@ -1,0 +1,157 @@
+"""The first steps of a run's own process: what it inherits, and then the program itself.
+
+(Python 3.8, standard library only; POSIX.)
+"""
+
+import json
+import os
+import resource
+import signal
+
+from . import script
+
+#: What the request calls a limit, and the kernel's name for it. RLIMIT_DATA counts what a process
+#: can write (Linux 4.7 and newer), so that programs which reserve much more than they use, as
+#: node does, still start; elsewhere the address space is the nearest there is.
+LIMITS = {
+    "memory_bytes": getattr(resource, "RLIMIT_DATA", None)
+    if os.uname().sysname == "Linux"
+    else getattr(resource, "RLIMIT_AS", None),
+    "cpu_seconds": resource.RLIMIT_CPU,
+    "file_bytes": resource.RLIMIT_FSIZE,
+    "open_files": resource.RLIMIT_NOFILE,
+}
+_EVERY = set(signal.valid_signals()) - {signal.SIGKILL, signal.SIGSTOP}
+
+
+class Launch:
+    """What a new process is given before it knows its program.
+
+    Parameters
+    ----------
+    argv : list of str or None
+        The program; None for a fork of this interpreter that waits for its job.
+    job : int or None
+        Where such a fork reads its job: the JSON of `Job`'s fields, to the end of the stream.
+    stdin, stdout, stderr, problems : int
+        Descriptors that become 0, 1 and 2; and where the process says why it could not start.
+    package : str
+        The name of our own package.
+    cwd, extra, limits
+        For a program: see `Job`.
+    """
+
+    def __init__(self, **fields):
+        self.__dict__.update(fields)
+
+
+def start(launch):
+    """Start the process. Returns its pid.
+
+    Where a forked child cannot become the program, it writes why to ``problems`` and exits 127.
+    Raises OSError where there is no process at all.
+    """
+    if launch.argv is not None and not launch.limits and hasattr(os, "posix_spawn"):
+        return _posix_spawn(launch)
+    return _fork(launch)
+
+
+def _posix_spawn(launch):
+    # Four times as fast as fork and exec from an interpreter of this size (vfork(2)), but nothing can
+    # be done between the two, such as setting a limit.
+    targets = (launch.stdin, launch.stdout, launch.stderr)
+    return os.posix_spawnp(
+        launch.argv[0],
+        launch.argv,
+        {**os.environ, **launch.extra},
+        file_actions=[(os.POSIX_SPAWN_DUP2, target, number) for number, target in enumerate(targets)],
+        setsid=True,
+        setsigmask=[],
+        setsigdef=[signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD],
+    )
+
+
+def _fork(launch):
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _EVERY)
+    pid = os.fork()
+    if pid:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        return pid
+    try:
+        _become(launch)
+    except Exception as error:
+        os.write(launch.problems, ("%s" % error).encode("utf-8", "replace")[:2000])
+        os._exit(127)
+
+
+def _become(launch):
+    os.setsid()
+    _descriptors(launch)
+    _signals(python=launch.argv is None)
+    if launch.argv is None:
+        _wait_for_job(launch)
+    _place(launch.cwd, launch.limits)
+    os.execvpe(launch.argv[0], launch.argv, {**os.environ, **launch.extra})
+
+
+def _wait_for_job(launch):
+    # All that can be done before the job is known is done before: it is what a block then waits for.
+    script.prepare(launch.package)
+    data = b""
+    while True:
+        piece = os.read(launch.job, 65536)
+        if not piece:
+            break
+        data += piece
+    if not data:
+        os._exit(0)
+    job = json.loads(data)
+    os.close(launch.job)
+    _place(job["cwd"], job["limits"])
+    os.environ.update(job["extra"])
+    os.close(launch.problems)
+    script.run(job["path"], job["first"])
+
+
+def no_core_dumps():
+    """Let no program below this process write one."""
+    _lower(resource.RLIMIT_CORE, 0)
+
+
+def _place(cwd, limits):
+    os.chdir(cwd)
+    for name, value in limits.items():
+        if LIMITS.get(name) is not None:
+            _lower(LIMITS[name], value)
+
+
+def _descriptors(launch):
+    for number, target in enumerate((launch.stdin, launch.stdout, launch.stderr)):
+        os.dup2(target, number)
+    keep = {0, 1, 2, launch.problems, launch.job}
+    for name in os.listdir("/dev/fd"):
+        if int(name) not in keep:
+            try:
+                os.close(int(name))
+            except OSError:
+                pass  # the one that listed the directory
+
+
+def _lower(kind, value):
+    hard = resource.getrlimit(kind)[1]
+    if hard != resource.RLIM_INFINITY:
+        value = min(value, hard)
+    top = value
+    if kind == resource.RLIMIT_CPU and (hard == resource.RLIM_INFINITY or value < hard):
+        top = value + 1  # a second before the kernel's SIGKILL, so that SIGXCPU is what ends it
+    resource.setrlimit(kind, (value, top))
+
+
+def _signals(python):
+    # Only what the supervisor has set, or what Python sets and other programs do not expect.
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    if not python:
+        for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
+            signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])

@@ -1,0 +1,317 @@
+"""The server's end of a supervisor's byte stream (asyncio).
+
+One task reads the stream and hands each frame to the channel it belongs to. Nothing that comes in
+is trusted: a frame out of bounds, an unknown channel or a report of the wrong shape ends the
+session with `ProtocolError`, and the process behind the stream is killed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections import deque
+from collections.abc import AsyncIterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, Field, ValidationError
+
+from ..errors import EnvironmentFailed, ExecError, ProtocolError, SessionLost
+from . import frames
+
+__all__ = ["Channel", "Ready", "Report", "SupervisorClient"]
+
+#: Frames that wait for whoever reads a channel; then the stream is read no further.
+PENDING = 64
+#: Bytes of the supervisor's own standard error that are kept to explain its end.
+STDERR_KEPT = 4096
+#: Seconds each rung of `SupervisorClient.close` takes at most.
+PATIENCE = 3.0
+
+
+class Ready(BaseModel):
+    """What a supervisor says of itself when it has started."""
+
+    version: int
+    guarantee: str = Field(max_length=40)
+    pid: int = Field(gt=0)
+    python: str = Field(max_length=40)
+    problems: dict[str, str] = Field(default_factory=dict)
+    fork: bool = False
+
+
+class Report(BaseModel):
+    """How a run ended, as its supervisor tells it; times in seconds, `rss` and `total` in bytes."""
+
+    exit: int | None = Field(default=None, ge=0, le=2**32)
+    signal: int | None = Field(default=None, ge=1, le=128)
+    stopped: str | None = None
+    survivors: int = Field(default=0, ge=0)
+    wall: float = Field(ge=0, allow_inf_nan=False)
+    cpu: float = Field(ge=0, allow_inf_nan=False)
+    rss: int = Field(ge=0)
+    total: int = Field(ge=0)
+    oom_kills: int = 0
+    problem: str | None = None
+
+
+class Frame(NamedTuple):
+    """What came in on a channel: `fields` of a control frame, or the bytes of another."""
+
+    kind: int
+    data: bytes
+    fields: dict[str, Any]
+
+    @property
+    def op(self) -> str:
+        """The operation of a control frame; empty for bytes."""
+        return str(self.fields.get("op", ""))
+
+
+class Channel:
+    """One request and the frames that answer it."""
+
+    def __init__(self, client: SupervisorClient, number: int) -> None:
+        self.number = number
+        self._client = client
+        self._queue: asyncio.Queue[Frame | None] = asyncio.Queue(PENDING)
+
+    async def send(self, op: str, **fields: Any) -> None:
+        """Send a control frame."""
+        await self._client.write(frames.control(self.number, op, **fields))
+
+    async def send_data(self, data: bytes) -> None:
+        """Send bytes; none at all mean the end."""
+        await self._client.write(frames.frame(frames.DATA, self.number, data))
+
+    async def receive(self) -> Frame:
+        """The next frame. Raises `SessionLost` or `ProtocolError` where there will be none."""
+        if self._client.lost is not None and self._queue.empty():
+            raise self._client.lost
+        frame = await self._queue.get()
+        if frame is None:
+            raise self._client.lost or SessionLost("The session was closed.")
+        return frame
+
+    async def put(self, frame: Frame | None) -> None:
+        """Hand over a frame; waits while its reader is behind (the client's task calls this)."""
+        await self._queue.put(frame)
+
+    def end(self) -> None:
+        """There will be no further frames: wake the reader, after what it has not read yet."""
+        if self._queue.full():
+            return  # the reader is awake, and finds `lost` when it has emptied the queue
+        self._queue.put_nowait(None)
+
+
+class SupervisorClient:
+    """A running supervisor.
+
+    Made by `start`; `close` ends it and everything it runs.
+    """
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        self._process = process
+        self._stdin, self._stdout, self._stderr = process.stdin, process.stdout, process.stderr
+        self._channels: dict[int, Channel] = {}
+        self._next = 1
+        self._errors: deque[bytes] = deque(maxlen=16)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._hello: asyncio.Future[Ready] = asyncio.get_running_loop().create_future()
+        self.lost: ExecError | None = None
+
+    @classmethod
+    async def start(
+        cls, argv: Sequence[str], *, env: Mapping[str, str], cwd: str, patience: float = 60.0
+    ) -> SupervisorClient:
+        """Start a supervisor and wait until it is ready (`patience` in seconds, for slow preloads).
+
+        Raises
+        ------
+        EnvironmentFailed
+            Where it does not start; with what it printed.
+        """
+        pipe = asyncio.subprocess.PIPE
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *argv, stdin=pipe, stdout=pipe, stderr=pipe, env=env, cwd=cwd, start_new_session=True,
+                limit=2 * frames.CHUNK,
+            )
+        except (OSError, ValueError) as error:
+            raise EnvironmentFailed(f"The supervisor could not be started: {error}.") from error
+        client = cls(process)
+        try:
+            await client._greet(patience)
+        except BaseException:
+            await client.close()
+            raise
+        return client
+
+    async def _greet(self, patience: float) -> None:
+        self._tasks = [asyncio.ensure_future(self._read()), asyncio.ensure_future(self._read_errors())]
+        try:
+            self.ready = await asyncio.wait_for(asyncio.shield(self._hello), patience)
+        except asyncio.TimeoutError:
+            raise EnvironmentFailed(
+                f"The supervisor was not ready after {patience:g} s; is a preloaded module that slow?"
+            ) from None
+
+    @property
+    def alive(self) -> bool:
+        """Whether the supervisor can take a request."""
+        return self.lost is None and not self._stdin.is_closing()
+
+    @property
+    def pid(self) -> int:
+        """The process we started: the supervisor, its guard, or what put it into a namespace."""
+        return self._process.pid
+
+    def open(self) -> Channel:
+        """A new channel for one request."""
+        channel = Channel(self, self._next)
+        self._channels[self._next] = channel
+        self._next += 1
+        return channel
+
+    def release(self, channel: Channel) -> None:
+        """Nobody reads this channel any more; what still comes in on it is dropped."""
+        self._channels.pop(channel.number, None)
+
+    async def write(self, data: bytes) -> None:
+        """Send the bytes of a frame. Raises `SessionLost` where the stream is gone."""
+        if self.lost is not None:
+            raise self.lost
+        try:
+            self._stdin.write(data)
+            await self._stdin.drain()
+        except (OSError, RuntimeError):
+            raise SessionLost("The session's supervisor is gone.") from None
+
+    # -- reading -----------------------------------------------------------------------------------
+
+    async def _read(self) -> None:
+        try:
+            while True:
+                await self._read_frame()
+        except asyncio.IncompleteReadError:
+            lost: ExecError = SessionLost(await self._epitaph())
+        except (frames.FrameError, ValidationError) as error:
+            lost = ProtocolError(
+                f"The session's supervisor sent something that is not its protocol ({_first_line(error)}); "
+                "the session was ended."
+            )
+        except OSError as error:
+            lost = SessionLost(f"The stream of the session's supervisor broke: {error}.")
+        self._lose(lost)
+
+    async def _read_frame(self) -> None:
+        head = await self._stdout.readexactly(frames.HEADER.size)
+        length, kind, number = frames.header(head, frames.MAX_UP)
+        data = await self._stdout.readexactly(length)
+        fields = frames.message(data) if kind == frames.CONTROL else {}
+        if number == 0:
+            self._greeted(fields)
+            return
+        if number >= self._next:
+            raise frames.FrameError(f"nothing was asked on channel {number}")
+        channel = self._channels.get(number)
+        if channel is not None:
+            await channel.put(Frame(kind, data, fields))
+
+    def _greeted(self, fields: dict[str, Any]) -> None:
+        ready = Ready.model_validate(fields)
+        if ready.version != frames.VERSION:
+            raise frames.FrameError(f"protocol version {ready.version}")
+        if not self._hello.done():
+            self._hello.set_result(ready)
+
+    def _lose(self, lost: ExecError) -> None:
+        self.lost = self.lost or lost
+        if not self._hello.done():
+            self._hello.set_exception(EnvironmentFailed(f"The supervisor did not start: {lost.message}"))
+        if isinstance(lost, ProtocolError):
+            self._signal(signal.SIGKILL)
+        for channel in self._channels.values():
+            channel.end()
+
+    async def _read_errors(self) -> None:
+        while data := await self._stderr.read(STDERR_KEPT):
+            self._errors.append(data)
+
+    async def _epitaph(self) -> str:
+        """Why the stream ended, in a sentence."""
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._process.wait(), 1.0)
+        code = self._process.returncode
+        how = "ended" if code is None else f"ended with exit code {code}" if code >= 0 else _killed(-code)
+        text = b"".join(self._errors)[-STDERR_KEPT:].decode("utf-8", "replace").strip()
+        said = f" It last printed: {text.splitlines()[-1][:300]}" if text else ""
+        return f"The session's supervisor {how}.{said}"
+
+    # -- the end -----------------------------------------------------------------------------------
+
+    def kill(self, lost: ExecError) -> None:
+        """End the supervisor at once; readers of its channels get `lost`."""
+        self._lose(lost)
+        self._signal(signal.SIGTERM)  # a guard ends everything on this; a namespace dies in `close`
+
+    async def close(self) -> None:
+        """End everything: the stream closes, then terminate, then kill; returns when it is reaped."""
+        self._lose(SessionLost("The session was closed."))
+        self._stdin.close()
+        for step in (None, signal.SIGTERM, signal.SIGKILL):
+            if step is not None:
+                self._signal(step)
+            try:
+                await asyncio.wait_for(asyncio.shield(self._wait()), PATIENCE)
+                break
+            except asyncio.TimeoutError:
+                continue
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        # The transport holds the pipes' descriptors until it is told that they are not wanted.
+        transport = getattr(self._process, "_transport", None)
+        if transport is not None:
+            transport.close()
+
+    async def _wait(self) -> None:
+        await self._process.wait()
+
+    def _signal(self, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(number)
+
+    async def __aenter__(self) -> SupervisorClient:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+@contextlib.asynccontextmanager
+async def request(client: SupervisorClient, op: str, **fields: Any) -> AsyncIterator[Channel]:
+    """One request on a channel of its own."""
+    channel = client.open()
+    try:
+        await channel.send(op, **fields)
+        yield channel
+    finally:
+        client.release(channel)
+
+
+def _killed(number: int) -> str:
+    try:
+        return f"was killed by {signal.Signals(number).name}"
+    except ValueError:
+        return f"was killed by signal {number}"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0][:200]

@@ -1,0 +1,197 @@
+"""Files of a workspace, relative to a directory handle, never following a link out of it.
+
+Every part of a path is opened on its own, from the handle of the one before, without following
+links; so whatever a program renames or links meanwhile, what is opened is below the workspace.
+(Python 3.8, standard library only; POSIX.)
+"""
+
+import errno
+import os
+import stat
+
+#: The most entries a listing names.
+MAX_ENTRIES = 10000
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class FileRefused(Exception):
+    """What was asked is not there, or not allowed; `reason` is a word of the error tree."""
+
+    def __init__(self, reason, message):
+        Exception.__init__(self, message)
+        self.reason = reason
+
+
+def parts_of(path):
+    """The parts of a relative path, refused where they lead out of the workspace."""
+    parts = path.split("/")
+    if not path or "\0" in path or any(part in ("", ".", "..") for part in parts):
+        raise FileRefused("invalid", "%r is not a path inside the workspace." % path[:200])
+    if any(len(os.fsencode(part)) > 255 for part in parts) or len(os.fsencode(path)) > 4000:
+        raise FileRefused("invalid", "The path %r... is too long for a file name." % path[:40])
+    return parts
+
+
+class Workspace:
+    """The directory in which a session's code runs.
+
+    Parameters
+    ----------
+    root : str
+        The directory; it must exist.
+    """
+
+    def __init__(self, root):
+        self.root = root
+
+    def _parent(self, path, make=False):
+        """A handle on the directory that holds `path`, and the last part of it."""
+        *above, name = parts_of(path)
+        handle = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for part in above:
+                handle = _enter(handle, part, make)
+        except OSError as error:
+            os.close(handle)
+            raise _refusal(path, error) from None
+        return handle, name
+
+    def open(self, path):
+        """A descriptor to read a regular file with, and its size."""
+        handle, name = self._parent(path)
+        try:
+            # O_NONBLOCK: a FIFO of that name must not block us.
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            descriptor = os.open(name, flags, dir_fd=handle)
+        except OSError as error:
+            raise _refusal(path, error) from None
+        finally:
+            os.close(handle)
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            os.close(descriptor)
+            raise FileRefused("refused", "%r is not a regular file; only those can be read." % path)
+        return descriptor, status.st_size
+
+    def create(self, path):
+        """A `NewFile` that takes the place of `path` when it is complete."""
+        handle, name = self._parent(path, make=True)
+        try:
+            _refuse_special(handle, name, path)
+            return NewFile(handle, name, path)
+        except BaseException:
+            os.close(handle)
+            raise
+
+    def delete(self, path):
+        """Remove a file or a link (not what it points at), or an empty directory."""
+        handle, name = self._parent(path)
+        try:
+            is_directory = stat.S_ISDIR(os.stat(name, dir_fd=handle, follow_symlinks=False).st_mode)
+            (os.rmdir if is_directory else os.unlink)(name, dir_fd=handle)
+        except OSError as error:
+            raise _refusal(path, error) from None
+        finally:
+            os.close(handle)
+
+    def list(self):
+        """What is in the workspace, links as links, and whether there is more than is named."""
+        entries, todo = [], [""]
+        while todo:
+            folder = todo.pop(0)
+            try:
+                scan = os.scandir(os.path.join(self.root, folder))
+            except OSError:
+                continue  # removed, or made unreadable, since its parent was read
+            with scan:
+                for entry in scan:
+                    if len(entries) >= MAX_ENTRIES:
+                        return entries, True
+                    path = folder + "/" + entry.name if folder else entry.name
+                    entries.append(_describe(path, entry))
+                    if entry.is_dir(follow_symlinks=False):
+                        todo.append(path)
+        return entries, False
+
+
+class NewFile:
+    """A file while it is written: beside its place, under a name of its own."""
+
+    def __init__(self, handle, name, path):
+        self._handle, self._name, self._path = handle, name, path
+        self._temporary = ".exec-%s.part" % os.urandom(8).hex()
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        self.descriptor = os.open(self._temporary, flags, 0o600, dir_fd=handle)
+
+    def write(self, data):
+        """Append bytes."""
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self.descriptor, view) :]
+
+    def commit(self):
+        """Put the file in its place and return a descriptor at its beginning, to read it with.
+
+        The descriptor stays on this file, also when another run puts its own in the same place.
+        """
+        try:
+            _refuse_special(self._handle, self._name, self._path)
+            os.rename(self._temporary, self._name, src_dir_fd=self._handle, dst_dir_fd=self._handle)
+        except BaseException:
+            self.discard()
+            raise
+        os.close(self._handle)
+        os.lseek(self.descriptor, 0, os.SEEK_SET)
+        return self.descriptor
+
+    def discard(self):
+        """Leave nothing behind."""
+        os.close(self.descriptor)
+        try:
+            os.unlink(self._temporary, dir_fd=self._handle)
+        except OSError:
+            pass  # the program removed it, or its directory, first
+        os.close(self._handle)
+
+
+def _enter(handle, part, make):
+    if make:
+        try:
+            os.mkdir(part, 0o700, dir_fd=handle)
+        except FileExistsError:
+            pass
+    below = os.open(part, _DIRECTORY, dir_fd=handle)
+    os.close(handle)
+    return below
+
+
+def _refuse_special(handle, name, path):
+    # A link planted here would be followed by the next program that opens the path.
+    try:
+        mode = os.stat(name, dir_fd=handle, follow_symlinks=False).st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(mode):
+        raise FileRefused(
+            "refused", "%r is there already and is not a regular file; remove it first." % path
+        )
+
+
+def _refusal(path, error):
+    if isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        return FileRefused("not_found", "There is no file %r in the workspace." % path)
+    if error.errno == errno.ELOOP:  # a link where none is followed
+        return FileRefused("refused", "%r is a link, or lies behind one; links are not followed." % path)
+    return FileRefused("refused", "%r cannot be used: %s." % (path, error.strerror))
+
+
+def _describe(path, entry):
+    try:
+        status = entry.stat(follow_symlinks=False)
+    except OSError:
+        return {"path": path, "type": "other", "size": 0, "modified": 0}
+    kinds = ((stat.S_ISREG, "file"), (stat.S_ISDIR, "directory"), (stat.S_ISLNK, "link"))
+    kind = next((name for test, name in kinds if test(status.st_mode)), "other")
+    # A name that is not UTF-8 is shown with replacement characters and cannot be asked for.
+    shown = os.fsencode(path).decode("utf-8", "replace")
+    return {"path": shown, "type": kind, "size": status.st_size, "modified": status.st_mtime}

@@ -1,0 +1,99 @@
+"""The protocol between server and supervisor: frames over a byte stream.
+
+A frame is a header of nine bytes (payload length, type, channel; big endian) and a payload. The
+channel is the number of the request it belongs to, chosen by the server; 0 is the supervisor
+itself. The types are the same in both directions:
+
+========= ==========================================================
+`CONTROL` a JSON object with ``op`` and what goes with it
+`DATA`    bytes: a file's contents, or what a program reads (standard input); empty: the end
+`STDOUT`  bytes a program printed
+`STDERR`  bytes a program printed on standard error
+========= ==========================================================
+
+What comes in is never trusted: a length over the bound, an unknown type or JSON that is not an
+object with ``op`` raises `FrameError`. (Python 3.8, standard library only.)
+"""
+
+import json
+import struct
+
+CONTROL, DATA, STDOUT, STDERR = 1, 2, 3, 4
+VERSION = 1
+
+HEADER = struct.Struct(">IBI")
+#: The most bytes of output or file in one frame.
+CHUNK = 65536
+#: The longest frame the supervisor may send: a chunk, or a list of files.
+MAX_UP = 8 * 1024 * 1024
+#: The longest frame the server may send: a block of code as JSON.
+MAX_DOWN = 256 * 1024 * 1024
+
+TYPES = frozenset((CONTROL, DATA, STDOUT, STDERR))
+
+
+class FrameError(Exception):
+    """The bytes are not a frame of this protocol."""
+
+
+def frame(kind, channel, payload):
+    """One frame as bytes."""
+    return HEADER.pack(len(payload), kind, channel) + payload
+
+
+def control(channel, op, **fields):
+    """A control frame as bytes; text is escaped, so that a lone surrogate cannot break it."""
+    fields["op"] = op
+    return frame(CONTROL, channel, json.dumps(fields).encode("ascii"))
+
+
+def header(data, limit):
+    """Length, type and channel of a header that is within bounds."""
+    length, kind, channel = HEADER.unpack(data)
+    if kind not in TYPES:
+        raise FrameError("frame type %d is unknown" % kind)
+    if length > limit:
+        raise FrameError("a frame of %d bytes is over the limit of %d" % (length, limit))
+    return length, kind, channel
+
+
+def message(payload):
+    """The object of a control frame."""
+    try:
+        fields = json.loads(payload)
+    except (ValueError, RecursionError):
+        raise FrameError("a control frame is not JSON") from None
+    if not isinstance(fields, dict) or not isinstance(fields.get("op"), str):
+        raise FrameError("a control frame is not an object with 'op'")
+    return fields
+
+
+class Splitter:
+    """Cut a stream of bytes, fed in any pieces, into frames.
+
+    Parameters
+    ----------
+    limit : int
+        The longest payload that is accepted, in bytes.
+    """
+
+    def __init__(self, limit):
+        self.limit = limit
+        self._buffer = bytearray()
+
+    def feed(self, data):
+        """Yield (type, channel, payload) for each frame that is now complete."""
+        self._buffer += data
+        while len(self._buffer) >= HEADER.size:
+            length, kind, channel = header(self._buffer[: HEADER.size], self.limit)
+            end = HEADER.size + length
+            if len(self._buffer) < end:
+                return
+            payload = bytes(self._buffer[HEADER.size : end])
+            del self._buffer[:end]
+            yield kind, channel, payload
+
+    @property
+    def empty(self):
+        """Whether no part of a frame is waiting for the rest."""
+        return not self._buffer

@@ -1,0 +1,203 @@
+"""The supervisor's loop: one thread that waits for frames, output, ended processes and deadlines.
+
+It never blocks on anything but its one ``poll``: a server that does not read stops the program
+that prints (its pipe fills), and never the stop ladder.
+(Python 3.8, standard library only; POSIX.)
+"""
+
+import os
+import select
+import signal
+import time
+from collections import deque
+
+from .desk import Desk
+from .frames import CHUNK, CONTROL, DATA, MAX_DOWN, VERSION, FrameError, Splitter, control, message
+from .launch import Launcher, Saved, StartFailed
+
+#: Bytes that may wait for the server before programs are no longer read.
+BACKLOG = 1024 * 1024
+
+
+class Supervisor:
+    """Serve one server until its stream ends.
+
+    Parameters
+    ----------
+    source, sink : int
+        Descriptors of the byte stream.
+    config : dict
+        ``workspace``, ``private`` (directories), ``preload`` (modules).
+    tree : tree.SubreaperTree
+    """
+
+    def __init__(self, source, sink, config, tree):
+        self._source, self._sink, self._tree = source, sink, tree
+        self._splitter = Splitter(MAX_DOWN)
+        self._outbox, self._waiting = deque(), 0
+        self._launcher = Launcher(config, tree, self._send)
+        self._desk = Desk(config["workspace"], self._send)
+        self._run = None
+        self._wake, waker = os.pipe()
+        for descriptor in (self._wake, waker, sink):
+            os.set_blocking(descriptor, False)
+        signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda number, stack: None)
+
+    def serve(self, hello):
+        """Say what this supervisor is, and do what the server asks. Does not return."""
+        self._send(control(0, "ready", version=VERSION, guarantee=self._tree.guarantee, **hello))
+        self._launcher.stand_by()
+        while True:
+            self._turn()
+
+    def _send(self, data):
+        self._outbox.append(data)
+        self._waiting += len(data)
+        if len(self._outbox) == 1:
+            self._write()
+
+    def _turn(self):
+        ready = self._wait()
+        now = time.monotonic()
+        if self._sink in ready:
+            self._write()
+        if self._source in ready:
+            self._receive(now)
+        if self._wake in ready:
+            os.read(self._wake, 4096)
+        if self._run is not None:
+            self._tend(ready, now)
+        elif self._wake in ready:
+            for pid, _, _ in self._tree.reap()[0]:
+                self._launcher.forget(pid)
+        if self._waiting < BACKLOG:
+            self._desk.proceed()
+
+    def _wait(self):
+        poll = select.poll()
+        poll.register(self._source, select.POLLIN)
+        poll.register(self._wake, select.POLLIN)
+        if self._outbox:
+            poll.register(self._sink, select.POLLOUT)
+        due = 0.0 if self._desk.busy and self._waiting < BACKLOG else None
+        if self._run is not None:
+            due = self._watch(poll, due)
+        return {descriptor for descriptor, _ in poll.poll(None if due is None else due * 1000)}
+
+    def _watch(self, poll, due):
+        if self._waiting < BACKLOG:
+            for descriptor in self._run.readers():
+                poll.register(descriptor, select.POLLIN)
+        if self._run.writer() is not None:
+            poll.register(self._run.writer(), select.POLLOUT)
+        moment = self._run.due()
+        if moment is None or due is not None:
+            return due
+        return max(0.0, moment - time.monotonic())
+
+    def _tend(self, ready, now):
+        run = self._run
+        for descriptor in run.readers():
+            if descriptor in ready:
+                run.read(descriptor, now)
+        if run.writer() in ready:
+            run.write()
+        dropped = run.output.news(now)
+        if dropped is not None:
+            self._send(control(run.channel, "dropping", dropped=dropped))
+        if run.asks(now):
+            prompt = run.output.line.decode("utf-8", "replace")
+            run.output.flush(now)
+            self._send(control(run.channel, "asks", prompt=prompt))
+        if run.advance(now):
+            self._finish(now)
+
+    def _finish(self, now):
+        run, self._run = self._run, None
+
+        def note(dropped, total):
+            self._send(control(run.channel, "dropped", dropped=dropped, total=total))
+
+        problem = run.finish(now, note)
+        report = run.report(now)
+        self._send(control(run.channel, "end", problem=problem, total=run.output.total, **report))
+        if self._launcher.stale() and not self._outbox and self._splitter.empty:
+            self._launcher.renew(self._source, self._sink)
+        if run.forked:
+            self._launcher.stand_by()
+
+    # -- the stream ----------------------------------------------------------------------------
+
+    def _write(self):
+        while self._outbox:
+            data = self._outbox[0]
+            try:
+                written = os.write(self._sink, data)
+            except BlockingIOError:
+                return
+            except OSError:
+                self._leave()
+            self._waiting -= written
+            if written < len(data):
+                self._outbox[0] = data[written:]
+                return
+            self._outbox.popleft()
+
+    def _receive(self, now):
+        try:
+            data = os.read(self._source, CHUNK * 4)
+        except OSError:
+            data = b""
+        if not data:
+            self._leave()
+        try:
+            for kind, channel, payload in self._splitter.feed(data):
+                self._handle(kind, channel, payload, now)
+        except FrameError:
+            self._leave()
+
+    def _leave(self):
+        """The server is gone or talks nonsense: leave nothing behind."""
+        self._desk.close()
+        self._tree.end(0)
+
+    def _handle(self, kind, channel, payload, now):
+        if kind == DATA:
+            if self._run is not None and channel == self._run.channel:
+                self._run.type(payload)
+            else:
+                self._desk.data(channel, payload)
+            return
+        if kind != CONTROL:
+            raise FrameError("the server sends no output")
+        fields = message(payload)
+        op = fields["op"]
+        if op == "run":
+            self._start(channel, fields)
+        elif op in ("stop", "interrupt"):
+            self._halt(channel, op, now)
+        else:
+            self._desk.handle(channel, op, fields)
+
+    def _halt(self, channel, op, now):
+        if self._run is None or self._run.channel != channel:
+            return  # it ended while the request was on its way
+        if op == "stop":
+            self._run.stop("cancelled", now)
+        else:
+            self._run.interrupt()
+
+    def _start(self, channel, fields):
+        if self._run is not None:
+            self._send(control(channel, "refused", message="Another run goes on in this session."))
+            return
+        try:
+            self._run = self._launcher.launch(channel, fields)
+            self._send(control(channel, "started", path=self._run.path))
+        except Saved as saved:
+            self._send(control(channel, "saved", path=str(saved)))
+        except StartFailed as error:
+            self._send(control(channel, "refused", message=str(error)))
+
+

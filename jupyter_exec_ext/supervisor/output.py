@@ -1,0 +1,152 @@
+"""What a program prints on its way to the server: in order, coalesced, capped.
+
+Head and tail are kept. The head goes out at once; what comes after it waits in a ring that keeps
+the newest bytes, and goes out at the end, after a note of how many were dropped between the two.
+Memory is bounded by the tail, and the run goes on however much it prints.
+
+A flood costs a bounded number of frames per second: the first piece after a pause goes out at
+once, the following ones at most every `INTERVAL`, or when a chunk is full.
+(Python 3.8, standard library only.)
+"""
+
+from collections import deque
+
+from .frames import CHUNK
+
+#: Seconds between two flushes of a stream that keeps printing.
+INTERVAL = 0.02
+#: Seconds between two notes of how much was dropped while a program goes on printing.
+NEWS = 1.0
+#: Alternations between the streams that one flush keeps apart; past that, pieces of a stream join.
+MAX_PIECES = 32
+
+
+class Pieces:
+    """Bytes of several streams in the order in which they came, neighbours joined."""
+
+    def __init__(self):
+        self._queue = deque()
+        self.size = 0
+
+    def add(self, stream, data):
+        """Append bytes of a stream."""
+        self.size += len(data)
+        last = self._queue[-1] if self._queue else None
+        if last is not None and last[0] == stream and len(last[1]) < CHUNK:
+            last[1].extend(data)
+        elif len(self._queue) >= MAX_PIECES and self.size < CHUNK:
+            self._join(stream, data)
+        else:
+            self._queue.append((stream, bytearray(data)))
+
+    def _join(self, stream, data):
+        # Too many alternations in one flush: keep each stream's own order, not the interleaving.
+        for kind, piece in reversed(self._queue):
+            if kind == stream:
+                piece.extend(data)
+                return
+        self._queue.append((stream, bytearray(data)))
+
+    def pop(self):
+        """The oldest piece, as (stream, bytes)."""
+        stream, piece = self._queue.popleft()
+        self.size -= len(piece)
+        return stream, piece
+
+    def drop(self, count):
+        """Forget the oldest `count` bytes."""
+        while count > 0:
+            stream, piece = self._queue[0]
+            if len(piece) <= count:
+                count -= len(piece)
+                self.pop()
+            else:
+                del piece[:count]
+                self.size -= count
+                return
+
+    def __bool__(self):
+        return bool(self._queue)
+
+
+class Output:
+    """The output of one run.
+
+    Parameters
+    ----------
+    send : callable
+        Called with (stream, bytes) for each piece that goes out.
+    head, tail : int
+        How many bytes to keep of the beginning and of the end, both streams together.
+    """
+
+    def __init__(self, send, head, tail):
+        self._send = send
+        self._room = head
+        self._tail_limit = tail
+        self._pending = Pieces()
+        self._tail = Pieces()
+        self._flushed = 0.0
+        self.total = 0
+        self.dropped = 0
+        self._noted = 0.0
+        self.line = bytearray()
+
+    def feed(self, stream, data, now):
+        """Take what a program printed at the time `now` (seconds, monotonic)."""
+        self.total += len(data)
+        self._remember_line(data)
+        head = data[: self._room]
+        if head:
+            self._room -= len(head)
+            self._pending.add(stream, head)
+        if len(head) < len(data):
+            self._keep_newest(stream, data[len(head) :])
+        if self._pending.size >= CHUNK or now - self._flushed >= INTERVAL:
+            self.flush(now)
+
+    def _keep_newest(self, stream, data):
+        self._tail.add(stream, data)
+        over = self._tail.size - self._tail_limit
+        if over > 0:
+            self.dropped += over
+            self._tail.drop(over)
+
+    def _remember_line(self, data):
+        # The unfinished last line is the prompt of a program that then reads its input.
+        cut = data.rfind(b"\n")
+        if cut >= 0:
+            self.line = bytearray(data[cut + 1 :][-1000:])
+        else:
+            self.line = (self.line + data)[-1000:]
+
+    def news(self, now):
+        """How many bytes were dropped so far, at most once in `NEWS` seconds; else None."""
+        if not self.dropped or now - self._noted < NEWS:
+            return None
+        self._noted = now
+        return self.dropped
+
+    @property
+    def due(self):
+        """When to call `flush` next (seconds, monotonic), or None while nothing waits."""
+        return self._flushed + INTERVAL if self._pending else None
+
+    def flush(self, now):
+        """Send what waits."""
+        self._flushed = now
+        _send_all(self._pending, self._send)
+
+    def finish(self, now, note):
+        """Send the rest; `note` is called with (dropped, total) before a tail that lacks a middle."""
+        self.flush(now)
+        if self.dropped:
+            note(self.dropped, self.total)
+        _send_all(self._tail, self._send)
+
+
+def _send_all(pieces, send):
+    while pieces:
+        stream, piece = pieces.pop()
+        for start in range(0, len(piece), CHUNK):
+            send(stream, bytes(piece[start : start + CHUNK]))

@@ -1,0 +1,197 @@
+"""Everything a run has started, and how to be sure that nothing of it is left.
+
+Three guarantees, the strongest the machine offers (Linux pid_namespaces(7), prctl(2)):
+
+``pid_namespace``
+    The supervisor is process 1 of a PID namespace. ``kill(-1)`` reaches everything in it at once,
+    and nothing can leave it.
+``subreaper``
+    Orphans, daemons included, come back to the supervisor. It kills and waits in a loop, and is
+    done only when ``waitpid`` says there is nobody left: a snapshot of ``/proc`` is no proof, since
+    a chain of processes that fork and exit for ever is never in it.
+``process_group``
+    Elsewhere (macOS): the group and the descendants that ``ps`` still shows. A process that left
+    both before the kill is missed.
+
+(Python 3.8, standard library only.)
+"""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+
+
+def become_subreaper():
+    """Make this process the one orphans come back to; False where the kernel cannot."""
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        return ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+    except (OSError, AttributeError):
+        return False
+
+
+def here():
+    """The strongest tree this process can have."""
+    if sys.platform.startswith("linux") and os.getpid() == 1:
+        return NamespaceTree()
+    if become_subreaper():
+        return SubreaperTree()
+    return GroupTree()
+
+
+def _kill(pid, number):
+    try:
+        os.kill(pid, number)
+    except (ProcessLookupError, PermissionError):
+        pass  # it has ended meanwhile, or it has become another user's
+
+
+class SubreaperTree:
+    """The descendants of this process, found through ``/proc``."""
+
+    guarantee = "subreaper"
+
+    def __init__(self):
+        self._ended = []
+        self._anybody = True
+
+    def reap(self):
+        """Who has ended since the last call, as [(pid, wait status, usage)], and whether anybody is left."""
+        self._wait()
+        ended, self._ended = self._ended, []
+        return ended, self._anybody
+
+    def _wait(self):
+        self._anybody = True
+        while True:
+            try:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                self._anybody = False
+                return
+            if pid == 0:
+                return
+            self._ended.append((pid, status, usage))
+
+    def end(self, status):
+        """Kill until nobody is left (or nothing helps, for 5 s), and leave."""
+        until = time.monotonic() + 5
+        while self.reap()[1] and time.monotonic() < until:
+            self.kill()
+            time.sleep(0.001)
+        os._exit(status)
+
+    def die_with_parent(self):
+        """Have the kernel send this process SIGTERM when the one that started it ends."""
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
+        if os.getppid() == 1:
+            os.kill(os.getpid(), signal.SIGTERM)  # it ended before the kernel knew
+
+    def family(self, pid):
+        """A process and its descendants, as the kernel lists them: cheaper than `members`."""
+        found = [pid]
+        for member in found:
+            try:
+                with open("/proc/%d/task/%d/children" % (member, member), "rb") as file:
+                    found += [int(child) for child in file.read().split()[:64]]
+            except OSError:
+                pass  # it has ended
+        return found[:256]
+
+    def members(self):
+        """The pids of all descendants that can still run."""
+        children, dead = {}, set()
+        for name in os.listdir("/proc"):
+            if name.isdigit():
+                parent, state = _stat(name)
+                children.setdefault(parent, []).append(int(name))
+                if state == "Z":
+                    dead.add(int(name))
+        return [pid for pid in _below(os.getpid(), children) if pid not in dead]
+
+    def signal(self, number):
+        """Send a signal to every member."""
+        for pid in self.members():
+            _kill(pid, number)
+
+    def kill(self):
+        """One round of SIGKILL; call it until `reap` says that nobody is left."""
+        self.signal(signal.SIGKILL)
+        # A chain that forks and exits is never in a snapshot. Each link becomes our child for a
+        # moment: be faster than it, on the kernel's own list of children.
+        path = "/proc/self/task/%d/children" % os.getpid()
+        for _ in range(100):
+            self._wait()
+            if not self._anybody:
+                return
+            try:
+                with open(path, "rb") as file:
+                    pids = file.read().split()
+            except OSError:
+                return  # a kernel without CONFIG_PROC_CHILDREN: the snapshots have to do
+            for pid in pids:
+                _kill(int(pid), signal.SIGKILL)
+
+
+class NamespaceTree(SubreaperTree):
+    """Everything in this PID namespace but its process 1, which is the supervisor."""
+
+    guarantee = "pid_namespace"
+
+    def signal(self, number):
+        """Send a signal to everything in the namespace."""
+        _kill(-1, number)
+
+    def kill(self):
+        """SIGKILL to everything in the namespace, in one call of the kernel."""
+        _kill(-1, signal.SIGKILL)
+
+
+class GroupTree(SubreaperTree):
+    """The descendants that ``ps`` shows; no guarantee for daemons."""
+
+    guarantee = "process_group"
+
+    def members(self):
+        """The pids of all descendants that ``ps`` shows."""
+        listing = subprocess.run(["ps", "-axo", "pid=,ppid=,stat="], stdout=subprocess.PIPE, check=False)
+        children, dead = {}, set()
+        for line in listing.stdout.decode("ascii", "replace").splitlines():
+            pid, parent, state = line.split(None, 2)
+            children.setdefault(int(parent), []).append(int(pid))
+            if state.startswith("Z"):
+                dead.add(int(pid))
+        return [pid for pid in _below(os.getpid(), children) if pid not in dead]
+
+    def kill(self):
+        """One round of SIGKILL."""
+        self.signal(signal.SIGKILL)
+
+    def die_with_parent(self):
+        """There is no such service here; the end of the stream has to do."""
+
+
+def _stat(pid):
+    # The command name, in brackets, may itself hold brackets and spaces: count from the last one.
+    try:
+        with open("/proc/%s/stat" % pid, "rb") as file:
+            fields = file.read().rsplit(b")", 1)[1].split()
+    except (OSError, IndexError):
+        return -1, "Z"
+    return int(fields[1]), fields[0].decode("ascii")
+
+
+def _below(root, children):
+    found, todo = [], [root]
+    while todo:
+        below = children.pop(todo.pop(), [])
+        found += below
+        todo += below
+    return found
