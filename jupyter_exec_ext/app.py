@@ -1,0 +1,170 @@
+"""`ExecApp`: the server extension. It wires the parts together, starts and stops them."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any
+
+from jupyter_server.extension.application import ExtensionApp
+from traitlets import Dict, Float, Int
+
+from .errors import Unavailable
+from .handlers.routes import patterns
+
+if TYPE_CHECKING:
+    from jupyter_server.serverapp import ServerApp
+
+    from .environments.registry import EnvironmentRegistry
+    from .manager import ExecutionManager
+
+# How long a request waits for a server that is still starting.
+_START_SECONDS = 30.0
+
+
+class ExecApp(ExtensionApp):
+    """Runs code blocks in the environment their user picks, below ``api/exec``.
+
+    Its own traits are the limits of REST; those of the parts are on the classes they concern:
+    `ExecutionManager`, `EnvironmentRegistry` and `EventLog`.
+    """
+
+    name = "jupyter_exec_ext"
+    description = "Run code blocks in the environment you pick."
+
+    max_body_bytes = Int(
+        16 * 1024 * 1024, min=1024, help="The largest request body in bytes, files excepted; above it, 413."
+    ).tag(config=True)
+    max_file_bytes = Int(
+        1024 * 1024 * 1024, min=0, help="The largest file in bytes that a client can put into a session."
+    ).tag(config=True)
+    max_wait_seconds = Float(
+        86400.0, min=0, help="The longest time in seconds that POST executions?wait= takes."
+    ).tag(config=True)
+    heartbeat_seconds = Float(
+        15.0, min=0.01, help="Seconds of silence in an event stream before a heartbeat comment is sent."
+    ).tag(config=True)
+    stalled_reader_seconds = Float(
+        30.0,
+        min=0.01,
+        help="Seconds a client may leave a piece of an answer unread (64 KiB) before it is disconnected.",
+    ).tag(config=True)
+
+    executor_settings = Dict(
+        help="Arguments for the executors that take them, by name: output_limit (bytes kept of one "
+        "execution's output), grace (seconds from interrupt to terminate, and to kill), fork, namespace."
+    ).tag(config=True)
+
+    manager: ExecutionManager
+    registry: EnvironmentRegistry
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._parts = AsyncExitStack()
+        self._started = asyncio.Event()
+        self._starting = False
+        self._failure: Unavailable | None = Unavailable("The extension has not started; try again soon.")
+
+    def print_help(self, classes: bool = False) -> None:
+        """Print the options, with those of the parts: traitlets calls it for ``--help-all``."""
+        if classes:
+            self.classes = [*self.classes, *_configurable_parts()]
+        super().print_help(classes)
+
+    def initialize_handlers(self) -> None:
+        """Add the routes: the server calls it while it loads the extension."""
+        self.handlers.extend(patterns())
+
+    async def ready(self) -> None:
+        """Wait until the parts have started. Raises `Unavailable` where they have not."""
+        if not self._started.is_set():
+            try:
+                await asyncio.wait_for(self._started.wait(), _START_SECONDS)
+            except asyncio.TimeoutError:
+                pass  # the failure says so
+        if self._failure:
+            raise Unavailable(self._failure.message)
+
+    async def _start_jupyter_server_extension(self, serverapp: ServerApp) -> None:
+        """Start the parts: the server calls it once its event loop runs."""
+        self._starting = True
+        try:
+            # In a thread, because the imports take a while and the server already answers.
+            await asyncio.to_thread(_import_parts)
+            await self._start_parts(serverapp)
+            self._failure = None
+        except Exception as error:
+            self.log.exception("jupyter_exec_ext could not start; its requests are answered with 503.")
+            self._failure = Unavailable(f"The extension could not start: {error}")
+            await self._parts.aclose()
+        finally:
+            self._started.set()
+
+    async def _start_parts(self, serverapp: ServerApp) -> None:
+        from .environments.registry import EnvironmentRegistry
+        from .executors.factory import CodeExecutorFactory
+        from .lease import Lease
+        from .log import EventLog
+        from .manager import ExecutionManager
+        from .notices import Notices
+
+        lease = Lease()
+        lease.acquire()
+        self._parts.callback(lease.release)
+        log = EventLog(parent=self)
+        await log.open(lease.id)
+        self._parts.push_async_callback(log.close)
+        self.registry = EnvironmentRegistry(parent=self, root_dir=serverapp.root_dir)
+        self._parts.push_async_callback(self.registry.stop)
+        self.manager = ExecutionManager(
+            parent=self,
+            log=log,
+            registry=self.registry,
+            factory=CodeExecutorFactory(self.executor_settings),
+            lease=lease,
+            root_dir=serverapp.root_dir,
+        )
+        notices = Notices(serverapp, self.manager, self.registry)
+        self._parts.push_async_callback(notices.stop)
+        self._parts.push_async_callback(self.manager.stop)
+        notices.start()
+        await self.manager.start()
+        # Beside the first requests: below a large root it looks around for a while.
+        looking = asyncio.create_task(self._look_around())
+        self._parts.callback(looking.cancel)
+
+    async def _look_around(self) -> None:
+        try:
+            await self.registry.start()
+        except Exception:
+            self.log.exception("Some environments may be missing from the list; looking for them failed.")
+
+    def current_activity(self) -> int | None:
+        """What goes on, so that the server does not call itself idle and shut down meanwhile."""
+        if self._failure:
+            return None
+        return self.manager.queued + self.manager.running or None
+
+    async def stop_extension(self) -> None:
+        """Stop the parts, the last started first: the server calls it when it stops."""
+        if self._starting:  # half started parts cannot be stopped
+            await self._started.wait()
+        if self._failure is None:
+            self._failure = Unavailable("The server is stopping; nothing new can run.")
+            self.log.info("Stopping jupyter_exec_ext: what still runs is ended, its output is kept.")
+        await self._parts.aclose()
+        self.log.debug("jupyter_exec_ext has stopped.")
+
+
+def _configurable_parts() -> list[type[Any]]:
+    from .environments.registry import EnvironmentRegistry
+    from .log import EventLog
+    from .manager import ExecutionManager
+
+    return [ExecutionManager, EnvironmentRegistry, EventLog]
+
+
+def _import_parts() -> None:
+    from . import manager, notices  # noqa: F401
+    from .environments import registry  # noqa: F401
+    from .executors import factory  # noqa: F401

@@ -1,0 +1,283 @@
+"""`EnvironmentRegistry`: all environments by name: listed, created, removed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Literal
+
+from traitlets import Bool, Dict, Enum, Float, Integer, TraitError, Unicode, default
+from traitlets import List as ListTrait
+from traitlets.config import LoggingConfigurable
+
+from ..errors import Conflict, EnvironmentFailed, Refused, UnknownEnvironment
+from ..events import Event
+from ..languages import LANGUAGES, Language, declared, with_policies
+from ..models import Environment, EnvironmentRequest
+from .base import Limits, PythonEnvironment
+from .building import Recipe
+from .changes import Changes
+from .created import CreatedEnvironments, Record
+from .discovery import Discovery, Walk
+from .maker import EnvironmentMaker
+from .preparation import Preparation
+from .system import SystemPythonEnvironment
+from .venv import VenvPythonEnvironment
+
+__all__ = ["EnvironmentRegistry"]
+
+# How long a list may look for what is new; the walk goes on where it stopped with the next one.
+_LIST_SECONDS = 0.05
+_START_SECONDS = 20.0
+
+# The class has a method `list`, which hides the type within it.
+Environments = list[Environment]
+
+
+class EnvironmentRegistry(LoggingConfigurable):
+    """The environments of one server.
+
+    The application makes it, awaits `start` and in the end `stop`; handlers list and create, the
+    manager asks for one by name. All on one event loop, except where a docstring says otherwise.
+    """
+
+    default_environment = Unicode("local", help="Where code runs that names no environment.").tag(config=True)
+    data_dir = Unicode(help="Where created environments are kept.").tag(config=True)
+    root_dir = Unicode(help="Below this folder virtual environments are looked for.").tag(config=True)
+    allow = ListTrait(
+        Unicode(), ["*"], help="Patterns of the names that may be used, for example local or venv:*."
+    ).tag(config=True)
+    allow_create = Bool(True, help="Whether environments may be created and deleted.").tag(config=True)
+    discover = Bool(True, help="Whether to offer existing virtual and conda environments.").tag(config=True)
+    discover_depth = Integer(4, min=0, help="How many levels below root_dir are searched.").tag(config=True)
+    discover_folders = Integer(5000, min=1, help="How many folders are searched at most.").tag(config=True)
+    conda_roots = ListTrait(Unicode(), help="Conda installations besides the known ones.").tag(config=True)
+    env_allow = ListTrait(
+        Unicode(),
+        help="Environment variables of the server that blocks get, besides PATH, HOME, LANG, LC_*, TZ, "
+        "TMPDIR, USER and VIRTUAL_ENV. A pattern (HPC_*) never matches what looks like a secret; a full name does.",
+    ).tag(config=True)
+    preload = Dict(
+        value_trait=ListTrait(Unicode()),
+        help='Modules the warm interpreter imports, by environment or "*": {"local": ["numpy"]}.',
+    ).tag(config=True)
+    limits = Dict(
+        value_trait=Dict(),
+        help='Limits of a process, by environment or "*": memory_bytes, cpu_seconds, file_bytes, open_files.',
+    ).tag(config=True)
+    policies = Dict(
+        value_trait=Enum(["run", "save", "refuse"]),
+        help='What happens with a language, or with all others by "*": {"css": "refuse"}.',
+    ).tag(config=True)
+    extra_languages = Dict(
+        value_trait=Dict(),
+        help='More languages: {"awk": {"suffix": ".awk", "command": ["awk", "-f", "{file}"]}}.',
+    ).tag(config=True)
+    installer: Literal["auto", "uv", "pip"] = Enum(  # type: ignore[assignment]
+        ["auto", "uv", "pip"], "auto", help="What makes environments; auto is uv where it is found."
+    ).tag(config=True)
+    max_preparing = Integer(2, min=1, help="How many environments are made at once.").tag(config=True)
+    prepare_timeout = Float(3600.0, help="Seconds after which a preparation has failed.").tag(config=True)
+
+    @default("data_dir")
+    def _default_data_dir(self) -> str:
+        from jupyter_core.paths import jupyter_data_dir
+
+        return str(Path(jupyter_data_dir()) / "exec" / "environments")
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._changes = Changes(self.log)
+        #: Called with a name and what became of it: created, changed or deleted.
+        self.on_change = self._changes.listeners
+        #: Whether something runs in that environment; the manager sets it.
+        self.in_use: Callable[[str], bool] = lambda name: False
+        self._languages = self._all_languages()
+        self._store = CreatedEnvironments(Path(self.data_dir))
+        self._discovery = self._make_discovery()
+        self._known: dict[str, PythonEnvironment] = {}
+        self._local = SystemPythonEnvironment(**self._options("local"))
+        self._maker = EnvironmentMaker(
+            self._store,
+            self._furnish,
+            self._refresh,
+            at_once=self.max_preparing,
+            timeout=self.prepare_timeout,
+            logger=self.log,
+        )
+
+    def _all_languages(self) -> dict[str, Language]:
+        try:
+            extra = {name.lower(): declared(name, given) for name, given in self.extra_languages.items()}
+            return with_policies({**LANGUAGES, **extra}, self.policies)
+        except (ValueError, TypeError) as error:
+            raise TraitError(f"EnvironmentRegistry.extra_languages or policies: {error}") from error
+
+    def _make_discovery(self) -> Discovery | None:
+        if not self.discover:
+            return None
+        walk = Walk(
+            self.root_dir,
+            depth=self.discover_depth,
+            max_folders=self.discover_folders,
+            skip=[self.data_dir],
+        )
+        return Discovery(walk if self.root_dir else None, self.conda_roots)
+
+    def _options(self, name: str, record: Record | None = None) -> dict[str, Any]:
+        """Return what the configuration says about that environment."""
+        given = self.limits.get(name, self.limits.get("*", {}))
+        try:
+            limits = Limits(**given)
+        except TypeError as error:
+            raise TraitError(f"EnvironmentRegistry.limits of {name}: {error}") from error
+        preload = self.preload.get(name, self.preload.get("*", []))
+        return {
+            "preload": dict.fromkeys([*preload, *(record.preload if record else [])]),
+            "limits": limits,
+            "env_allow": self.env_allow,
+            "languages": self._languages,
+            "display_name": record.display_name if record else None,
+        }
+
+    # ---- what there is
+
+    async def start(self) -> None:
+        """Remove what killed servers left half-made, and look around for the first time, in a thread."""
+        for label in await asyncio.to_thread(self._store.sweep):
+            self.log.info("Removed venv:%s, which a server that was killed had left half-made.", label)
+        if self._discovery is not None:
+            await asyncio.to_thread(self._discovery.look_around, _START_SECONDS)
+        self._refresh()
+
+    def list(self) -> Environments:
+        """Return all environments as they are now, in milliseconds: nothing is started to know it."""
+        self._refresh()
+        return [self._described(environment) for environment in self._known.values()]
+
+    def get(self, name: str) -> PythonEnvironment:
+        """Return the environment of that name, to run something in it.
+
+        One that is not available is returned, too: whoever starts it gets `EnvironmentFailed`
+        with the reason from `get_executable`.
+
+        Raises
+        ------
+        UnknownEnvironment
+            There is none, or it is not allowed here.
+        EnvironmentFailed
+            It is still being prepared.
+        """
+        environment = self._find(name)
+        if environment.status == "preparing":
+            raise EnvironmentFailed(f"{name} is still being prepared; wait until it is ready.")
+        return environment
+
+    def _find(self, name: str) -> PythonEnvironment:
+        if name not in self._known:
+            self._refresh()
+        if name not in self._known:
+            raise UnknownEnvironment(
+                f"There is no environment {name[:80]!r} here; choose one of those that are listed.",
+                field="environment",
+            )
+        return self._known[name]
+
+    def _described(self, environment: PythonEnvironment) -> Environment:
+        described = environment.describe()
+        described.default = environment.name == self.default_environment
+        return described
+
+    def _refresh(self) -> None:
+        """Bring `_known` up to date, by files."""
+        found: dict[str, PythonEnvironment] = {"local": self._local, **self._maker.environments()}
+        if self._discovery is not None:
+            for name, prefix in sorted(self._discovery.look(found.keys(), _LIST_SECONDS).items()):
+                found[name] = self._discovered(name, prefix)
+        self._known = {name: environment for name, environment in found.items() if self._allowed(name)}
+        self._changes.look({name: environment.status for name, environment in self._known.items()})
+
+    def _allowed(self, name: str) -> bool:
+        return any(fnmatchcase(name, pattern) for pattern in self.allow)
+
+    def _discovered(self, name: str, prefix: Path) -> PythonEnvironment:
+        known = self._known.get(name)
+        if isinstance(known, VenvPythonEnvironment) and known.recipe is None and known.prefix == prefix:
+            return known
+        return VenvPythonEnvironment(name, prefix, **self._options(name))
+
+    def _furnish(self, record: Record, prefix: Path, recipe: Recipe) -> VenvPythonEnvironment:
+        return VenvPythonEnvironment(
+            record.name,
+            prefix,
+            recipe=recipe,
+            installer=self.installer,
+            folder=Path(self.root_dir) if self.root_dir else None,
+            **self._options(record.name, record),
+        )
+
+    # ---- creating and removing
+
+    async def create(self, request: EnvironmentRequest) -> Environment:
+        """Begin to create an environment and return it, ``preparing``.
+
+        Raises
+        ------
+        Refused
+            The administrator does not allow it.
+        InvalidRequest
+            A field cannot be right.
+        Conflict
+            There is one of that name; one that failed is replaced.
+        """
+        self._check_may_change(request.name)
+        self._refresh()
+        known = self._known.get(request.name)
+        if known is not None and not (isinstance(known, VenvPythonEnvironment) and known.failure):
+            raise Conflict(f"{request.name} is there already; choose another name.", field="name")
+        await self._maker.create(Record(**request.model_dump(exclude={"kind"})))
+        return self._described(self._find(request.name))
+
+    async def delete(self, name: str) -> None:
+        """Remove an environment that was created here; a preparation is broken off.
+
+        Raises
+        ------
+        UnknownEnvironment
+            There is none of that name.
+        Refused
+            The administrator does not allow it.
+        Conflict
+            It was not created here, or something runs in it.
+        """
+        self._refresh()
+        environment = self._find(name)
+        self._check_may_change(name)
+        if not isinstance(environment, VenvPythonEnvironment) or environment.recipe is None:
+            raise Conflict(f"{name} was not created here, so it is not removed from here.")
+        if self.in_use(name):
+            raise Conflict(f"{name} is in use; end its sessions and executions first.")
+        await self._maker.delete(name)
+
+    def _check_may_change(self, name: str) -> None:
+        if not self.allow_create or not self._allowed(name):
+            raise Refused(f"This server does not allow to create or delete {name}; ask its administrator.")
+
+    async def events(self, name: str, since: int = 0) -> AsyncIterator[Event]:
+        """Yield how the environment was prepared: progress, then its status; until that is known.
+
+        Numbered from 1; those up to `since` are left out. Raises `UnknownEnvironment`.
+        """
+        preparation = self._maker.preparation(name)
+        if preparation is None:
+            environment = self._find(name)
+            preparation = Preparation()
+            preparation.end(environment.status, environment.reason)
+        async for event in preparation.read(since):
+            yield event
+
+    async def stop(self) -> None:
+        """Break off what is being prepared, and wait until nothing of it is left."""
+        await self._maker.stop()

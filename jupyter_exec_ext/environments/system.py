@@ -1,0 +1,59 @@
+"""`SystemPythonEnvironment`: the command line of the machine the server runs on."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from pathlib import Path
+from typing import Any, ClassVar
+
+from ..errors import EnvironmentFailed
+from ..models import Kind
+from .base import PythonEnvironment
+from .conda import conda_variables
+from .layout import bin_folders, problem_with
+from .variables import prepended
+
+__all__ = ["SystemPythonEnvironment"]
+
+
+class SystemPythonEnvironment(PythonEnvironment):
+    """The server's own interpreter and PATH, with the rights of the server's user: not isolated.
+
+    Where the server runs in a virtual or conda environment, that environment's commands come
+    first, so that ``python`` and ``pip`` in a shell block are those of the Python blocks.
+    """
+
+    kind: ClassVar[Kind] = "local"
+
+    def __init__(self, name: str = "local", **options: Any) -> None:
+        options.setdefault("display_name", "Local command line")
+        super().__init__(name, **options)
+
+    def get_executable(self) -> str:
+        """Return the server's interpreter."""
+        if self.reason is not None:
+            raise EnvironmentFailed(self.reason)
+        return sys.executable
+
+    @property
+    def reason(self) -> str | None:
+        """Why the server's interpreter cannot be started again; None where it can."""
+        if not sys.executable:
+            return "The server does not know its own interpreter; name one in an environment of its own."
+        return problem_with(Path(sys.executable))
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """The interpreter and its version."""
+        return {"origin": "server", "executable": sys.executable, "python": platform.python_version()}
+
+    def variables(self) -> dict[str, str]:
+        """Return the allowed variables; the server's own environment comes first on PATH."""
+        variables = super().variables()
+        prefix = Path(sys.prefix)
+        if sys.prefix != sys.base_prefix:
+            variables.update(VIRTUAL_ENV=sys.prefix, PATH=prepended(variables, *bin_folders(prefix)))
+        elif (prefix / "conda-meta").is_dir():
+            variables.update(conda_variables(prefix, variables))
+        return variables

@@ -1,0 +1,268 @@
+"""`VenvPythonEnvironment`: a Python virtual environment, or a conda environment, by its folder."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar, Literal, TypeVar
+
+from ..errors import Conflict, EnvironmentFailed
+from ..models import Kind
+from .base import EnvironmentStatus, Progress, PythonEnvironment
+from .building import Recipe, build, requirements_file
+from .conda import conda_variables, is_conda
+from .layout import bin_folders, interpreter, problem_with, read_small
+from .tools import Tool, find_uv, installer_variables
+from .variables import prepended
+
+__all__ = [
+    "CONFIG",
+    "REMOVING",
+    "VenvPythonEnvironment",
+    "finish",
+    "read_config",
+    "remove_doomed",
+    "remove_tree",
+]
+
+T = TypeVar("T")
+
+CONFIG = "pyvenv.cfg"
+REMOVING = ".removing-"
+MARKER = ".jupyter_exec_ext"
+HALF_MADE, WHOLE = "preparing\n", "ready\n"
+_CONFIG_BYTES = 16_384
+_VALUE_LENGTH = 200
+
+
+class VenvPythonEnvironment(PythonEnvironment):
+    """A virtual environment at `prefix`: one that is there, or one that `prepare` makes there.
+
+    Nothing in it is executed to describe it: the folder may be anybody's.
+
+    Parameters
+    ----------
+    name : str
+        ``venv:`` and a label.
+    prefix : Path
+        Its absolute folder.
+    recipe : Recipe, optional
+        What `prepare` makes it of; None for an environment that is not ours.
+    installer : {"auto", "uv", "pip"}
+        What makes it; ``auto`` is uv where it is found.
+    folder : Path, optional
+        Where relative paths in the requirements begin; else the folder that `prefix` is in.
+    **options
+        As for `PythonEnvironment`.
+    """
+
+    kind: ClassVar[Kind] = "venv"
+
+    def __init__(
+        self,
+        name: str,
+        prefix: Path,
+        *,
+        recipe: Recipe | None = None,
+        installer: Literal["auto", "uv", "pip"] = "auto",
+        folder: Path | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(name, **options)
+        self.prefix = prefix
+        self.recipe = recipe
+        self.installer = installer
+        self.folder = folder or prefix.parent
+        self.conda = recipe is None and is_conda(prefix)
+        #: Descriptors that stay open until the last process of the preparation is gone.
+        self.keep: tuple[int, ...] = ()
+        #: Whether somebody prepares it, or is about to.
+        self.preparing = False
+        #: Why the last preparation failed.
+        self.failure: str | None = None
+        self._building = False
+
+    def get_executable(self) -> str:
+        """Return the environment's interpreter; raises `EnvironmentFailed` where it is gone."""
+        reason = self.reason
+        if reason is not None:
+            raise EnvironmentFailed(f"{self.name} cannot be used: {reason}")
+        return str(self._interpreter)
+
+    @property
+    def _interpreter(self) -> Path:
+        return interpreter(self.prefix, conda=self.conda)
+
+    @property
+    def _marker(self) -> Path:
+        """A file in what we make, which says whether it is whole; also after we were killed."""
+        return self.prefix / MARKER
+
+    @property
+    def status(self) -> EnvironmentStatus:
+        """Whether it is there, whole."""
+        return "preparing" if self.preparing else super().status
+
+    @property
+    def reason(self) -> str | None:
+        """Why it cannot be used, in a sentence; None where it can."""
+        if self.preparing:
+            return "It is being prepared; wait until it is ready."
+        if self.failure is not None:
+            return self.failure
+        if self.recipe is not None and read_small(self._marker, 100) == HALF_MADE:
+            return "Its preparation was broken off; delete it and create it again."
+        return problem_with(self._interpreter)
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """Its folder and Python version, and what it was made of where we made it."""
+        made = self.recipe
+        found: dict[str, Any] = {
+            "origin": "conda" if self.conda else "created" if made else "found",
+            "path": str(self.prefix),
+            "python": read_config(self.prefix).get("version"),
+        }
+        if made is not None:
+            found.update(packages=list(made.packages), requirements=bool((made.requirements or "").strip()))
+        return found
+
+    def variables(self) -> dict[str, str]:
+        """Return the allowed variables and those that activation sets."""
+        variables = super().variables()
+        if self.conda:
+            variables.pop("VIRTUAL_ENV", None)
+            return {**variables, **conda_variables(self.prefix, variables)}
+        path = prepended(variables, *bin_folders(self.prefix))
+        return {**variables, "VIRTUAL_ENV": str(self.prefix), "PATH": path}
+
+    async def prepare(self, progress: Progress | None = None) -> None:
+        """Make the environment; nothing where it is ready.
+
+        Raises
+        ------
+        EnvironmentFailed
+            With the last lines of the tool that failed. As when it is cancelled, no process and
+            no file is left.
+        Conflict
+            Where its folder holds something else.
+        """
+        if self.recipe is None or self.reason is None:
+            return
+        if self._building:
+            raise Conflict(f"{self.name} is being prepared already; wait until it is ready.")
+        self._check_free()
+        self._building = self.preparing = True
+        try:
+            await finish(self._begin)
+            await self._build(self.recipe, progress or _silent)
+            self._marker.write_text(WHOLE)
+        except BaseException as error:
+            await finish(self._clear)
+            if isinstance(error, OSError):
+                raise EnvironmentFailed(f"{self.name} could not be made: {error}.") from error
+            raise
+        finally:
+            self._building = self.preparing = False
+
+    def _check_free(self) -> None:
+        if os.path.lexists(self.prefix) and not self._marker.is_file():
+            raise Conflict(f"{self.name} cannot be made: {self.prefix} is there already; remove it first.")
+
+    def _begin(self) -> None:
+        remove_tree(self.prefix)
+        self.prefix.mkdir(mode=0o700, parents=True)
+        self._marker.write_text(HALF_MADE)
+        if self.recipe is not None and self.recipe.requirements is not None:
+            _write_private(requirements_file(self.prefix), self.recipe.requirements)
+
+    async def _build(self, recipe: Recipe, progress: Progress) -> None:
+        uv = find_uv() if self.installer != "pip" else None
+        if uv is None and self.installer == "uv":
+            raise EnvironmentFailed(f"{self.name} could not be made: uv is not installed; install it first.")
+        tool = Tool(self.folder, installer_variables(self.env_allow), self.keep)
+        try:
+            await build(self.prefix, recipe, tool, uv, progress)
+        except EnvironmentFailed as error:
+            raise EnvironmentFailed(f"{self.name} could not be made: {error.message}") from error
+
+    async def remove(self) -> None:
+        """Remove what `prepare` made. Raises `Conflict` where the environment is not ours."""
+        if self.recipe is None or not self._marker.is_file():
+            await super().remove()
+        await finish(self._clear)
+
+    def _clear(self) -> None:
+        remove_tree(self.prefix)
+        requirements_file(self.prefix).unlink(missing_ok=True)
+
+
+def _silent(label: str, current: int, total: int) -> None:
+    """Tell nobody."""
+
+
+async def finish(work: Callable[[], T]) -> T:
+    """Do that in a thread and wait until it is done, however often we are cancelled meanwhile."""
+    working = asyncio.ensure_future(asyncio.to_thread(work))
+    cancelled: asyncio.CancelledError | None = None
+    while not working.done():
+        try:
+            await asyncio.shield(working)
+        except asyncio.CancelledError as error:
+            cancelled = error
+        except Exception:
+            break  # it is the work's own, and raised below
+    if cancelled is not None and working.exception() is None:
+        raise cancelled
+    return working.result()
+
+
+def _write_private(file: Path, text: str) -> None:
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with open(descriptor, "w", encoding="utf-8", newline="\n") as opened:
+        opened.write(text)
+
+
+def read_config(prefix: Path) -> dict[str, str]:
+    """Return what ``pyvenv.cfg`` says: ``version``, ``home``, ``prompt`` and more; empty where unreadable."""
+    found: dict[str, str] = {}
+    for line in (read_small(prefix / CONFIG, _CONFIG_BYTES) or "").splitlines():
+        key, equals, value = line.partition("=")
+        if equals:
+            found[key.strip().lower()] = value.strip().strip("'\"")[:_VALUE_LENGTH]
+    version = found.get("version") or found.get("version_info")
+    if version:
+        found["version"] = version
+    return found
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder with all that is in it; it is gone at once, and no link is followed.
+
+    It takes another name first (one that begins with `REMOVING`), so that nothing half-removed
+    ever looks whole.
+    """
+    doomed = folder.with_name(f"{REMOVING}{secrets.token_hex(8)}")
+    try:
+        os.rename(folder, doomed)
+    except FileNotFoundError:
+        return
+    remove_doomed(doomed)
+
+
+def remove_doomed(doomed: Path) -> None:
+    """Remove a folder that has its other name already, also folders in it that nobody may write."""
+    try:
+        shutil.rmtree(doomed)
+    except PermissionError:
+        os.chmod(doomed, stat.S_IRWXU)
+        for parent, names, _ in os.walk(doomed):
+            for folder in (os.path.join(parent, name) for name in names):
+                if not os.path.islink(folder):
+                    os.chmod(folder, stat.S_IRWXU)
+        shutil.rmtree(doomed)

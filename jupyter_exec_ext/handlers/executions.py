@@ -1,0 +1,131 @@
+"""``executions``: requests to run code, and what became of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tornado import web
+
+from .base import RESOURCE, ExecHandler, authorized
+from .stream import StreamHandler, frame
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from ..models import ExecutionRequest
+
+MAX_LISTED = 1000
+
+
+class ExecutionRootHandler(ExecHandler):
+    """All executions: those that run, and history."""
+
+    query_names = {
+        "GET": frozenset({"environment", "session", "status", "limit", "before"}),
+        "POST": frozenset({"wait"}),
+    }
+
+    @web.authenticated
+    @authorized(action="read", resource=RESOURCE)
+    async def get(self) -> None:
+        """List them, newest first."""
+        from ..models import Status
+
+        executions = await self.manager.list_executions(
+            environment=self.query.text("environment"),
+            session=self.query.text("session"),
+            status=self.query.choice("status", Status),
+            limit=self.query.number("limit", least=1, most=MAX_LISTED) or 50,
+            before=self.query.text("before"),
+        )
+        # Such as: the history is in memory only. Whoever looks at history should know.
+        await self.answer_list("executions", executions, warning=self.manager.event_log.warning)
+
+    @web.authenticated
+    @authorized(action="write", resource=RESOURCE)
+    async def post(self) -> None:
+        """Run code blocks, and wait for their end where the client asks for that."""
+        from ..models import ExecutionRequest
+
+        wait = self.query.seconds("wait", self.exec_app.max_wait_seconds)
+        request = self.parse(ExecutionRequest)
+        await self.may_execute(self._environment_of(request))
+        execution = await self.manager.submit(request, user=self.user)
+        if wait is not None:
+            execution = await self.unless_gone(self.manager.wait(execution.id, wait))
+        self.created_at("executions", execution.id)
+        await self.answer(execution)
+
+    def _environment_of(self, request: ExecutionRequest) -> str:
+        if request.session is not None:
+            return self.manager.get_session(request.session).environment
+        return request.environment or self.registry.default_environment
+
+
+class ExecutionHandler(ExecHandler):
+    """One execution."""
+
+    @web.authenticated
+    @authorized(action="read", resource=RESOURCE)
+    async def get(self, execution_id: str) -> None:
+        """Show it, with its output so far."""
+        await self.answer(await self.manager.get(execution_id))
+
+    @web.authenticated
+    @authorized(action="write", resource=RESOURCE)
+    async def delete(self, execution_id: str) -> None:
+        """Forget it, once it has ended."""
+        self.no_body()
+        await self.manager.forget(execution_id)
+        await self.answer_nothing()
+
+
+class ExecutionCancelHandler(ExecHandler):
+    """The end of an execution before its time."""
+
+    @web.authenticated
+    @authorized(action="write", resource=RESOURCE)
+    async def post(self, execution_id: str) -> None:
+        """Stop it: interrupt, terminate, kill."""
+        self.no_body()
+        await self.manager.cancel(execution_id)
+        await self.answer(await self.manager.get(execution_id))
+
+
+class ExecutionInputHandler(ExecHandler):
+    """What an execution has asked for."""
+
+    @web.authenticated
+    @authorized(action="write", resource=RESOURCE)
+    async def post(self, execution_id: str) -> None:
+        """Answer it."""
+        from ..models import InputRequest
+
+        await self.manager.send_input(execution_id, self.parse(InputRequest).value)
+        await self.answer_nothing()
+
+
+class ExecutionEventsHandler(StreamHandler):
+    """What happens in an execution."""
+
+    @web.authenticated
+    @authorized(action="read", resource=RESOURCE)
+    async def get(self, execution_id: str) -> None:
+        """Replay it, then follow it to its end."""
+        since = self.since()
+        execution = await self.manager.summary(execution_id)
+        if execution.ended and since >= execution.last_event:
+            # A browser reconnects to a stream that ended, until it is told that there is no more.
+            await self.answer_nothing()
+            return
+        await self.stream(self._frames(execution_id, since))
+
+    async def _frames(self, execution_id: str, since: int) -> AsyncGenerator[bytes, None]:
+        """The events as they are stored, so that a replay costs no parsing; ``end`` is the Execution."""
+        async for entry in self.manager.event_log.entries(execution_id, since):
+            data = entry.json
+            if entry.type == "end":
+                execution = await self.manager.get(execution_id)
+                time = execution.finished_at or execution.created_at
+                data = f'{{"time":"{time}",{execution.model_dump_json()[1:]}'.encode()
+            yield frame(entry.number, entry.type, data)

@@ -1,0 +1,144 @@
+"""``sessions/{id}/files``: what is in a workspace. Contents stream through, never gathered."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from typing import cast
+
+from tornado import web
+
+from .answers import ReaderGone
+from .base import RESOURCE, ExecHandler, authorized
+
+BYTES = "application/octet-stream"
+
+
+class FileRootHandler(ExecHandler):
+    """All files of a session."""
+
+    @web.authenticated
+    @authorized(action="read", resource=RESOURCE)
+    async def get(self, session_id: str) -> None:
+        """List them; links are named, never followed."""
+        files = await self.manager.list_files(session_id)
+        await self.answer_bytes(json.dumps({"files": files}).encode())
+
+
+class FileHandler(ExecHandler):
+    """One file of a session."""
+
+    _upload: Upload | None = None
+
+    @property
+    def body_limit(self) -> int:
+        """A file may be larger than a request: it is never held in memory."""
+        return self.exec_app.max_file_bytes if self.request.method == "PUT" else super().body_limit
+
+    @property
+    def content_security_policy(self) -> str:
+        """Whatever a file holds, it runs nowhere, should a browser show it."""
+        return super().content_security_policy + "; sandbox"
+
+    @web.authenticated
+    @authorized(action="read", resource=RESOURCE)
+    async def get(self, session_id: str, path: str) -> None:
+        """Send its contents, as an attachment."""
+        chunks = self.manager.read_file(session_id, path)
+        first = await anext(chunks, b"")  # what is wrong with the path shows here
+        self.set_header("Content-Type", BYTES)
+        self.set_header("Cache-Control", "no-store")
+        self.set_attachment_header(path.rpartition("/")[2])
+        try:
+            await self.push(first)
+            async for chunk in chunks:
+                await self.push(chunk)
+        except ReaderGone:
+            return
+        await self.finish(set_content_type=BYTES)
+
+    async def begin(self) -> None:
+        """Start to write: the contents pass through while they arrive, so the right comes first."""
+        if self.request.method == "PUT":
+            await self.may("write", RESOURCE)
+            session_id, path = self.path_args
+            self.manager.get_session(session_id)  # or all of it would be taken for nothing
+            write = partial(self.manager.write_file, session_id, path)
+            self._upload = Upload(write)
+
+    def take(self, chunk: bytes) -> Awaitable[None] | None:
+        """Pass a piece on; the next is not read from the network before this one is taken."""
+        return self._upload.put(chunk) if self._upload else super().take(chunk)
+
+    @web.authenticated
+    @authorized(action="write", resource=RESOURCE)
+    async def put(self, session_id: str, path: str) -> None:
+        """Write it; an existing file is replaced."""
+        upload = cast(Upload, self._upload)  # begin() made it
+        if self._received > self.body_limit:
+            await upload.abandon()
+            raise self.too_large()
+        await upload.finish()
+        await self.answer_nothing()
+
+    @web.authenticated
+    @authorized(action="write", resource=RESOURCE)
+    async def delete(self, session_id: str, path: str) -> None:
+        """Remove it."""
+        self.no_body()
+        await self.manager.delete_file(session_id, path)
+        await self.answer_nothing()
+
+    def on_finish(self) -> None:
+        """Leave no half-written file behind, whatever went wrong: tornado calls it."""
+        super().on_finish()
+        if self._upload:
+            self._upload.cancel()
+
+    def on_connection_close(self) -> None:
+        """The same, where the client went away in the middle."""
+        super().on_connection_close()
+        if self._upload:
+            self._upload.cancel()
+
+
+class Upload:
+    """Bytes on their way from the network into a file; at most one piece waits.
+
+    Parameters
+    ----------
+    write : callable
+        Takes the pieces as they come, and returns when they are written.
+    """
+
+    def __init__(self, write: Callable[[AsyncIterator[bytes]], Awaitable[None]]) -> None:
+        self._pieces: asyncio.Queue[bytes | None] = asyncio.Queue(maxsize=1)
+        self._writer = asyncio.ensure_future(write(self._chunks()))
+        # Asked for, so that a failure nobody waits for any more is not reported as forgotten.
+        self._writer.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    async def _chunks(self) -> AsyncIterator[bytes]:
+        while (piece := await self._pieces.get()) is not None:
+            yield piece
+
+    async def put(self, piece: bytes | None) -> None:
+        """Hand over a piece, None at the end; a writer that has failed takes no more."""
+        handing = asyncio.ensure_future(self._pieces.put(piece))
+        await asyncio.wait({handing, self._writer}, return_when=asyncio.FIRST_COMPLETED)
+        handing.cancel()
+
+    async def finish(self) -> None:
+        """Wait until all is written. Raises what went wrong."""
+        await self.put(None)
+        await self._writer
+
+    async def abandon(self) -> None:
+        """Stop the writing, and wait until it has tidied up."""
+        self.cancel()
+        await asyncio.gather(self._writer, return_exceptions=True)
+
+    def cancel(self) -> None:
+        """Stop the writing."""
+        self._writer.cancel()

@@ -1,0 +1,146 @@
+"""Reading requests: what is wrong with one becomes an error that names the field."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, TypeVar, get_args
+
+from ..errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel, ValidationError
+
+    Model = TypeVar("Model", bound=BaseModel)
+
+#: What Jupyter itself reads from the query of any request.
+JUPYTER_NAMES = frozenset({"token", "_xsrf", "no_track_activity"})
+
+#: JupyterLab appends the time in milliseconds, without a value, so that nothing is cached.
+_CACHE_BUSTER = re.compile(r"[0-9]{1,20}")
+_FAULTS_LISTED = 100
+
+#: The largest integer that every JSON reader keeps exact.
+BIGGEST = 2**53 - 1
+
+
+def parse_body(model: type[Model], body: bytes) -> Model:
+    """Read a JSON body as a request.
+
+    Raises
+    ------
+    InvalidRequest
+        With the first field that is wrong; ``body`` where it is no JSON object at all.
+    """
+    from pydantic import ValidationError
+
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        raise _refusal(error) from None
+
+
+def _refusal(error: ValidationError) -> InvalidRequest:
+    # A body of nothing but unknown fields has millions of faults, and listing them takes seconds.
+    if error.error_count() > _FAULTS_LISTED:
+        return InvalidRequest(
+            f"The body has {error.error_count()} wrong or unknown fields; see the REST documentation.",
+            field="body",
+        )
+    fault = error.errors(include_url=False, include_input=False)[0]
+    field = ".".join(str(part) for part in fault["loc"])[:200]
+    text = fault["msg"]
+    if fault["type"] == "extra_forbidden":
+        text = "there is no such field in this request; check its spelling"
+    elif fault["type"] == "value_error":
+        text = str(fault["ctx"]["error"])
+        if not field:
+            field, _, text = text.partition(": ")
+    field = field or "body"
+    return InvalidRequest(f"{field}: {text[:1].lower()}{text[1:]}.", field=field)
+
+
+def parse_empty(body: bytes) -> None:
+    """Accept no body, or ``{}``.
+
+    Raises
+    ------
+    InvalidRequest
+        Where there is anything else.
+    """
+    if body.strip() not in (b"", b"{}"):
+        raise InvalidRequest("body: this request takes none; leave it empty.", field="body")
+
+
+class Query:
+    """The query of one request: only known names, each at most once.
+
+    Parameters
+    ----------
+    arguments : mapping
+        Names and their values, as tornado parsed them.
+    names : frozenset
+        The names this verb takes.
+    """
+
+    def __init__(self, arguments: Mapping[str, list[bytes]], names: frozenset[str]) -> None:
+        self._values: dict[str, str] = {}
+        for name, values in arguments.items():
+            if name not in names | JUPYTER_NAMES and not (_CACHE_BUSTER.fullmatch(name) and values == [b""]):
+                shown = name[:100].encode("ascii", "backslashreplace").decode()
+                raise InvalidRequest(
+                    f"{shown}: there is no such query parameter here; check its spelling.", field=shown
+                )
+            if len(values) > 1:
+                raise InvalidRequest(f"{name}: is given more than once; give it once.", field=name)
+            self._values[name] = _text(name, values[0])
+
+    def text(self, name: str) -> str | None:
+        """The value as it stands; None where it is not given."""
+        return self._values.get(name)
+
+    def number(self, name: str, *, least: int = 0, most: int = BIGGEST) -> int | None:
+        """The value as a whole number in the given bounds; None where it is not given."""
+        value = self._values.get(name)
+        return None if value is None else parse_number(name, value, least, most)
+
+    def seconds(self, name: str, most: float) -> float | None:
+        """The value as a time from 0 seconds to `most`; None where it is not given."""
+        value = self._values.get(name)
+        if value is None:
+            return None
+        try:
+            seconds = float(value) if len(value) <= 32 and value.isascii() else math.nan
+        except ValueError:
+            seconds = math.nan
+        if not 0 <= seconds <= most or "_" in value:
+            raise InvalidRequest(f"{name}: must be a time in seconds from 0 to {most:g}.", field=name)
+        return seconds
+
+    def choice(self, name: str, choices: object) -> str | None:
+        """The value, one of the values of a `Literal`; None where it is not given."""
+        value = self._values.get(name)
+        if value is not None and value not in get_args(choices):
+            raise InvalidRequest(f"{name}: must be one of {', '.join(get_args(choices))}.", field=name)
+        return value
+
+
+def parse_number(name: str, value: str, least: int, most: int) -> int:
+    """Read a whole number, which is written in ASCII digits, between two bounds.
+
+    Raises
+    ------
+    InvalidRequest
+        Where it is anything else.
+    """
+    if not re.fullmatch(r"[0-9]{1,16}", value) or not least <= int(value) <= most:
+        raise InvalidRequest(f"{name}: must be a whole number from {least} to {most}.", field=name)
+    return int(value)
+
+
+def _text(name: str, value: bytes) -> str:
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        raise InvalidRequest(f"{name}: is not UTF-8; encode it so.", field=name) from None

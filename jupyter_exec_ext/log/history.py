@@ -1,0 +1,189 @@
+"""The half of the event log that reads: memory where it reaches, else the disk."""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import datetime as dt
+import re
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from typing import Any, TypeVar
+
+from traitlets.config import LoggingConfigurable
+
+from ..errors import InvalidRequest, NotFound, Unavailable
+from ..events import Event, outputs_of, text_of
+from ..models import Execution
+from .memory import Memory
+from .reader import Filter, Reader, find_key, listing, load, page, position, whole
+from .record import Entry
+
+__all__ = ["History"]
+
+_PAGE_EVENTS = 256
+_PAGE_BYTES = 1 << 20
+# What is assembled at once, since a thread would take longer.
+_INLINE_BYTES = 64 << 10
+# How often an execution of another server is looked at: nobody here is told of its events.
+_POLL_SECONDS = 0.2
+_ID = re.compile(r"^[0-9a-f]{32}$")
+
+T = TypeVar("T")
+
+
+class History(LoggingConfigurable):
+    """Reading by execution, by list and by idempotency key."""
+
+    _memory: Memory
+    _reader: Reader
+    _closed = True
+
+    async def read(self, execution_id: str, since: int = 0) -> AsyncIterator[Event]:
+        """Events after number `since`: replayed, then live, until ``end``.
+
+        The data of ``end`` is ``{"execution": ...}`` without `output`, `outputs` and
+        `code_blocks`, which `get` has.
+
+        Raises
+        ------
+        NotFound
+            Where there is no such execution, or it was deleted meanwhile.
+        Unavailable
+            Where the log was closed before the end.
+        """
+        async for entry in self.entries(execution_id, since):
+            yield entry.event()
+
+    async def entries(self, execution_id: str, since: int = 0) -> AsyncIterator[Entry]:
+        """The same as `read`, with the data as the bytes that are stored: for what goes over the wire."""
+        cursor, ended = max(0, since), False
+        while not ended:
+            entries = await self._page(execution_id, cursor)
+            ended = not entries
+            for entry in entries:
+                cursor, ended = entry.number, entry.type == "end"
+                yield entry
+
+    async def _page(self, execution_id: str, cursor: int) -> builtins.list[Entry]:
+        """Some entries after a number, waited for where there are none yet; none after the end."""
+        while True:
+            record = self._memory.records.get(execution_id)
+            if record is None or cursor < record.base:
+                entries = await self._stored_page(execution_id, cursor)
+                if entries is not None:
+                    return entries
+            elif cursor < record.last:
+                return record.after(cursor, _PAGE_EVENTS, _PAGE_BYTES)
+            elif record.ended:
+                return []
+            elif self._closed:
+                raise Unavailable("The server is stopping; read on from here when it is back.")
+            else:
+                await record.changed()
+
+    async def _stored_page(self, execution_id: str, cursor: int) -> builtins.list[Entry] | None:
+        """A page from disk; None where one should look again."""
+        entries: builtins.list[Entry] | None = None
+        if execution_id not in self._memory.deleted:
+            entries = await self._query(
+                page, execution_id, cursor, _PAGE_EVENTS, _PAGE_BYTES, default=None
+            )
+        if entries:
+            return entries
+        if execution_id not in self._memory.records:
+            execution = await self.summary(execution_id)
+            if execution.ended:
+                # It may have ended between the two looks.
+                return [] if cursor >= execution.last_event else None
+        await asyncio.sleep(_POLL_SECONDS)
+        return None
+
+    async def get(self, execution_id: str) -> Execution:
+        """One execution with its `output` and `outputs`. Raises `NotFound`."""
+        record = self._memory.records.get(execution_id)
+        execution = await self.summary(execution_id) if record is None else record.summary()
+        tail = [] if record is None else builtins.list(record.tail)
+        if record is not None and record.base == 0 and record.tail_bytes < _INLINE_BYTES:
+            return _filled(execution, [], tail)
+        until = execution.last_event if record is None else record.base
+        return await self._query(_whole, execution, until, tail, default=execution)
+
+    async def summary(self, execution_id: str) -> Execution:
+        """One execution without its output. Raises `NotFound`."""
+        record = self._memory.records.get(execution_id)
+        if record is not None:
+            return record.summary()
+        found = None
+        if execution_id not in self._memory.deleted:
+            found = await self._query(load, execution_id, default=None)
+        if found is None or execution_id in self._memory.deleted:
+            raise NotFound(f"There is no execution {execution_id}; it may have been deleted or be too old.")
+        return found
+
+    async def list(
+        self,
+        *,
+        environment: str | None = None,
+        session: str | None = None,
+        status: str | None = None,
+        limit: int = 50,
+        before: str | None = None,
+    ) -> builtins.list[Execution]:
+        """Executions without their output, newest first.
+
+        `before` is the id of an execution (the last of the page before), or a time in RFC 3339.
+        """
+        place = None if before is None else await self._place(before)
+        wanted = Filter(environment, session, status, place)
+        # What is in memory is newer than what is on disk; both are looked at as of this moment.
+        memory, deleted = dict(self._memory.records), set(self._memory.deleted)
+        most = limit + len(memory) + len(deleted)
+        rows: builtins.list[Execution] = await self._query(listing, wanted, most, default=[])
+        found = [row for row in rows if row.id not in memory and row.id not in deleted]
+        found += [record.summary() for record in memory.values() if wanted.admits(record.execution)]
+        found.sort(key=lambda execution: (execution.created_at, execution.id), reverse=True)
+        return found[:limit]
+
+    async def _place(self, before: str) -> tuple[str, str]:
+        if not _ID.match(before):
+            return (_utc(before), "")
+        record = self._memory.records.get(before)
+        if record is not None:
+            return (record.execution.created_at, before)
+        place = await self._query(position, before, default=None)
+        if place is None:
+            raise InvalidRequest(f"There is no execution {before} to list from; begin anew.", field="before")
+        return place
+
+    async def find_key(self, key: str) -> tuple[str, str] | None:
+        """The execution's id and the request's hash for an idempotency key."""
+        found = self._memory.keys.get(key) or await self._query(find_key, key, default=None)
+        return None if found is None or found[0] in self._memory.deleted else found
+
+    async def _query(self, work: Callable[..., T], *arguments: Any, default: T) -> T:
+        if self._closed:
+            raise Unavailable("The server is stopping; ask again when it is back.")
+        return await self._reader.run(work, *arguments, default=default)
+
+
+def _whole(db: sqlite3.Connection, execution: Execution, until: int, tail: builtins.list[Entry]) -> Execution:
+    return _filled(execution, whole(db, execution.id, until), tail)
+
+
+def _filled(execution: Execution, stored: builtins.list[Entry], tail: builtins.list[Entry]) -> Execution:
+    events = [entry.event() for entry in (*stored, *tail) if entry.type != "end"]
+    execution.output, execution.outputs = text_of(events), outputs_of(events)
+    return execution
+
+
+def _utc(time: str) -> str:
+    """A time as executions have it, so that texts compare as times do."""
+    try:
+        at = dt.datetime.fromisoformat(time.replace("Z", "+00:00"))
+    except ValueError:
+        raise InvalidRequest(
+            "before is neither the id of an execution nor a time in RFC 3339.", field="before"
+        ) from None
+    at = at.replace(tzinfo=at.tzinfo or dt.timezone.utc).astimezone(dt.timezone.utc)
+    return at.isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -1,0 +1,193 @@
+"""Reading the log's file: a few threads, each with a connection of its own.
+
+In WAL mode readers wait for nobody, and nobody waits for them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import quote
+
+from ..errors import Unavailable
+from ..models import Execution
+from .record import Entry, execution_of
+from .rescue import SHIFT
+from .store import COLUMNS, SOURCE, is_damage
+
+__all__ = ["Filter", "Reader", "find_key", "listing", "load", "page", "position", "whole"]
+
+_THREADS = 4
+
+T = TypeVar("T")
+
+
+class Filter(NamedTuple):
+    """Which executions a list asks for; `before` is a place in the order (created_at, id)."""
+
+    environment: str | None = None
+    session: str | None = None
+    status: str | None = None
+    before: tuple[str, str] | None = None
+
+    def admits(self, execution: Execution) -> bool:
+        """Whether an execution that is in memory belongs into the list."""
+        return (
+            self.environment in (None, execution.environment)
+            and self.session in (None, execution.session)
+            and self.status in (None, execution.status)
+            and (self.before is None or (execution.created_at, execution.id) < self.before)
+        )
+
+
+class Reader:
+    """The threads that read; they call `damaged` where they find that the file is."""
+
+    def __init__(self, path: Path, damaged: Callable[[], None]) -> None:
+        self._path = path
+        self._damaged = damaged
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="exec-log-reader")
+        self._local = threading.local()
+        self._open: list[sqlite3.Connection] = []
+
+    async def run(self, work: Callable[..., T], *arguments: Any, default: T) -> T:
+        """Call ``work(connection, *arguments)`` in a thread; `default` where there is no log on disk.
+
+        Raises
+        ------
+        Unavailable
+            Where the file cannot be read.
+        """
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool, self._run, work, arguments, default)
+
+    def _run(self, work: Callable[..., T], arguments: tuple[Any, ...], default: T) -> T:
+        try:
+            connection = self._connection()
+            return default if connection is None else work(connection, *arguments)
+        except sqlite3.Error as error:
+            self._forget()
+            if is_damage(error):
+                self._damaged()
+            if "no such table" in str(error):  # the writer has not come so far
+                return default
+            raise Unavailable(f"The execution log cannot be read ({error}); try again shortly.") from error
+
+    def _connection(self) -> sqlite3.Connection | None:
+        """This thread's connection, opened anew where the file has been replaced."""
+        try:
+            inode = self._path.stat().st_ino
+        except OSError:
+            self._forget()
+            return None
+        if getattr(self._local, "inode", None) != inode:
+            self._forget()
+            self._local.connection = _connect(self._path)
+            self._local.inode = inode
+            self._open.append(self._local.connection)
+        connection: sqlite3.Connection = self._local.connection
+        return connection
+
+    def _forget(self) -> None:
+        connection = getattr(self._local, "connection", None)
+        self._local.inode = self._local.connection = None
+        if connection is not None:
+            self._open.remove(connection)
+            connection.close()
+
+    async def close(self) -> None:
+        """Wait for what is being read, and close the connections."""
+        await asyncio.to_thread(self._pool.shutdown)
+        while self._open:
+            self._open.pop().close()
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    name = f"file:{quote(str(path))}?mode=ro"
+    # A file in WAL mode needs companions that cannot be made where nothing can be written;
+    # there, nobody else can write either.
+    if not os.access(path.parent, os.W_OK):
+        name += "&immutable=1"
+    return sqlite3.connect(name, uri=True, timeout=2.0, isolation_level=None, check_same_thread=False)
+
+
+def _sequence(db: sqlite3.Connection, execution: str) -> int | None:
+    found = db.execute("SELECT seq FROM executions WHERE id = ?", (execution,)).fetchone()
+    return found[0] if found else None
+
+
+def page(
+    db: sqlite3.Connection, execution: str, since: int, most: int, most_bytes: int
+) -> list[Entry] | None:
+    """Some entries after a number, at least one where there is one; None where the execution is unknown."""
+    sequence = _sequence(db, execution)
+    if sequence is None:
+        return None
+    low, high = sequence * SHIFT, (sequence + 1) * SHIFT
+    cursor = db.execute(
+        "SELECT id, type, data FROM events WHERE id > ? AND id < ? ORDER BY id LIMIT ?",
+        (low + min(since, SHIFT - 1), high, most),
+    )
+    entries: list[Entry] = []
+    for key, type_, data in cursor:
+        entries.append(Entry(key - low, type_, data))
+        most_bytes -= len(data)
+        if most_bytes <= 0:
+            break
+    cursor.close()
+    return entries
+
+
+def whole(db: sqlite3.Connection, execution: str, until: int) -> list[Entry]:
+    """All entries up to a number."""
+    sequence = _sequence(db, execution)
+    if sequence is None:
+        return []
+    low = sequence * SHIFT
+    rows = db.execute(
+        "SELECT id, type, data FROM events WHERE id > ? AND id <= ? ORDER BY id",
+        (low, low + min(until, SHIFT - 1)),
+    )
+    return [Entry(key - low, type_, data) for key, type_, data in rows]
+
+
+def load(db: sqlite3.Connection, execution: str) -> Execution | None:
+    """One execution without its output."""
+    row = db.execute(f"SELECT {COLUMNS} {SOURCE} WHERE e.id = ?", (execution,)).fetchone()  # noqa: S608
+    return execution_of(*row) if row else None
+
+
+def position(db: sqlite3.Connection, execution: str) -> tuple[str, str] | None:
+    """The place of an execution in the order of lists."""
+    row = db.execute("SELECT created_at, id FROM executions WHERE id = ?", (execution,)).fetchone()
+    return (row[0], row[1]) if row else None
+
+
+def listing(db: sqlite3.Connection, wanted: Filter, limit: int) -> list[Execution]:
+    """Executions without their output, newest first."""
+    conditions, values = ["1"], []
+    for name in ("environment", "session", "status"):
+        value = getattr(wanted, name)
+        if value is not None:
+            conditions.append(f"e.{name} = ?")
+            values.append(value)
+    if wanted.before is not None:
+        conditions.append("(e.created_at, e.id) < (?, ?)")
+        values.extend(wanted.before)
+    where = " AND ".join(conditions)
+    query = f"SELECT {COLUMNS} {SOURCE} WHERE {where} ORDER BY e.created_at DESC, e.id DESC LIMIT ?"  # noqa: S608
+    return [execution_of(*row) for row in db.execute(query, (*values, limit))]
+
+
+def find_key(db: sqlite3.Connection, key: str) -> tuple[str, str] | None:
+    """The newest execution of an idempotency key, and the hash of its request."""
+    row = db.execute(
+        "SELECT id, coalesce(body_hash, '') FROM executions WHERE key = ? ORDER BY seq DESC LIMIT 1", (key,)
+    ).fetchone()
+    return (row[0], row[1]) if row else None

@@ -1,0 +1,204 @@
+"""The SQLite side of the log: one schema, and the statements of the writer and of the readers.
+
+Everything here blocks and runs in threads. An event's key is its execution's sequence number
+times 2**32 plus its own number, so that a replay is one walk along the table's own tree.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from .record import Entry, Row
+from .rescue import SHIFT, lost_entry
+
+__all__ = ["COLUMNS", "SOURCE", "Change", "Store", "doom", "is_damage"]
+
+VERSION = 1
+_SCHEMA = """
+CREATE TABLE executions (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, owner TEXT NOT NULL,
+    environment TEXT NOT NULL, session TEXT, status TEXT NOT NULL, user TEXT NOT NULL,
+    key TEXT, body_hash TEXT, created_at TEXT NOT NULL, ended_at TEXT,
+    last_event INTEGER NOT NULL, bytes INTEGER NOT NULL, record BLOB NOT NULL);
+CREATE INDEX executions_created ON executions (created_at, id);
+CREATE INDEX executions_key ON executions (key) WHERE key IS NOT NULL;
+CREATE INDEX executions_live ON executions (owner) WHERE ended_at IS NULL;
+CREATE INDEX executions_ended ON executions (ended_at) WHERE ended_at IS NOT NULL;
+CREATE TABLE code (execution INTEGER PRIMARY KEY, blocks BLOB NOT NULL);
+CREATE TABLE events (id INTEGER PRIMARY KEY, type TEXT NOT NULL, data BLOB NOT NULL);
+CREATE TABLE garbage (execution INTEGER PRIMARY KEY);
+"""
+
+COLUMNS = "e.record, c.blocks, e.last_event"
+SOURCE = "FROM executions e JOIN code c ON c.execution = e.seq"
+
+
+class Change:
+    """What a batch does to one execution: its newest row, and the entries to add."""
+
+    __slots__ = ("entries", "row")
+
+    def __init__(self, row: Row) -> None:
+        self.row = row
+        self.entries: list[Entry] = []
+
+
+class Store:
+    """The writer's connection. Made, used and closed in the writer's thread.
+
+    Parameters
+    ----------
+    path : Path
+        The database file; made, readable by its owner only, where there is none.
+    owner : str
+        Whose executions the ones written here are.
+    """
+
+    def __init__(self, path: Path, owner: str) -> None:
+        self.path = path
+        self.owner = owner
+        self._sequence: dict[str, int] = {}
+        _create(path)
+        self.db = sqlite3.connect(path, timeout=0.25, isolation_level=None)
+        try:
+            self._prepare()
+            self._inode = path.stat().st_ino
+        except BaseException:
+            self.db.close()
+            raise
+
+    def in_place(self) -> bool:
+        """Whether the file at the path is still the one that is open here."""
+        try:
+            return self.path.stat().st_ino == self._inode
+        except OSError:
+            return False
+
+    def _prepare(self) -> None:
+        db = self.db
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        if version > VERSION:
+            raise sqlite3.NotSupportedError(f"it was written by a newer version (format {version})")
+        db.execute("PRAGMA synchronous=NORMAL")
+        db.execute("PRAGMA journal_size_limit=16777216")
+        if version == 0:
+            db.execute("PRAGMA auto_vacuum=INCREMENTAL")
+        db.execute("PRAGMA journal_mode=WAL")
+        if version == 0:
+            self.transaction(self._create_schema)
+
+    def _create_schema(self) -> None:
+        # Another server may have been faster.
+        if self.db.execute("PRAGMA user_version").fetchone()[0] == 0:
+            for statement in _SCHEMA.split(";"):
+                self.db.execute(statement)
+            self.db.execute(f"PRAGMA user_version={VERSION}")
+
+    def transaction(self, body: Callable[[], Any]) -> Any:
+        """Run `body` in a transaction that has the write lock from its beginning."""
+        self.db.execute("BEGIN IMMEDIATE")
+        try:
+            result = body()
+            self.db.execute("COMMIT")
+        except BaseException:
+            self._sequence.clear()
+            if self.db.in_transaction:
+                self.db.execute("ROLLBACK")
+            raise
+        return result
+
+    def check(self) -> None:
+        """Raise `sqlite3.DatabaseError` where the file is damaged."""
+        found = self.db.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if found != "ok":
+            raise sqlite3.DatabaseError(f"database disk image is malformed: {found}")
+
+    def close(self) -> None:
+        """Close the connection; the last one to do so removes the -wal file."""
+        self.db.close()
+
+    # ---- batches
+
+    def apply(self, changes: Iterable[Change], deleted: Iterable[str]) -> None:
+        """Write a batch, all or nothing. Writing it again does no harm."""
+        self.transaction(lambda: self._apply(changes, deleted))
+
+    def _apply(self, changes: Iterable[Change], deleted: Iterable[str]) -> None:
+        for change in changes:
+            sequence = self._write_row(change)
+            key = sequence * SHIFT
+            self.db.executemany(
+                "INSERT OR REPLACE INTO events VALUES (?, ?, ?)",
+                [(key + entry.number, entry.type, entry.json) for entry in change.entries],
+            )
+            if change.row.ended_at is not None:
+                self._sequence.pop(change.row.id, None)
+        for execution in deleted:
+            doom(self.db, "id = ?", execution)
+
+    def _write_row(self, change: Change) -> int:
+        row, last = change.row, change.entries[-1].number if change.entries else 0
+        size = sum(len(entry.json) for entry in change.entries)
+        sequence = self._sequence.get(row.id) or self._find(row.id)
+        if sequence is None:
+            sequence = self._insert(row, last, size)
+            self._fill(sequence, last - len(change.entries) + 1)
+            return sequence
+        self.db.execute(
+            "UPDATE executions SET session = ?, status = ?, ended_at = ?, record = ?,"
+            " last_event = max(last_event, ?), bytes = bytes + ? WHERE seq = ?",
+            (row.session, row.status, row.ended_at, row.record, last, size, sequence),
+        )
+        self._sequence[row.id] = sequence
+        return sequence
+
+    def _find(self, execution: str) -> int | None:
+        found = self.db.execute("SELECT seq FROM executions WHERE id = ?", (execution,)).fetchone()
+        return found[0] if found else None
+
+    def _insert(self, row: Row, last: int, size: int) -> int:
+        *columns, record, code = row
+        identifier, *rest = columns
+        cursor = self.db.execute(
+            "INSERT INTO executions (id, owner, environment, session, status, user, key, body_hash,"
+            " created_at, ended_at, last_event, bytes, record) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            (identifier, self.owner, *rest, last, size + len(code) + len(record), record),
+        )
+        sequence = cursor.lastrowid
+        assert sequence is not None  # noqa: S101 - an INSERT has one
+        self.db.execute("INSERT INTO code VALUES (?, ?)", (sequence, code))
+        self._sequence[row.id] = sequence
+        return sequence
+
+    def _fill(self, sequence: int, first: int) -> None:
+        """Stand in for events that went away with a damaged file: no number is ever missing."""
+        self.db.executemany(
+            "INSERT OR IGNORE INTO events VALUES (?, ?, ?)",
+            [(sequence * SHIFT + number, *lost_entry()) for number in range(1, first)],
+        )
+
+
+def _create(path: Path) -> None:
+    """Make the directory and the file with their modes, before SQLite makes them with others."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except FileExistsError:
+        pass
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether an error says that the file is not what SQLite wrote."""
+    text = str(error)
+    return isinstance(error, sqlite3.DatabaseError) and ("malformed" in text or "not a database" in text)
+
+
+def doom(db: sqlite3.Connection, condition: str, *values: Any) -> int:
+    """Take ended executions out of sight at once; their events are deleted later, in small steps."""
+    where = f"WHERE ended_at IS NOT NULL AND {condition}"
+    db.execute(f"INSERT OR IGNORE INTO garbage SELECT seq FROM executions {where}", values)  # noqa: S608
+    return db.execute(f"DELETE FROM executions {where}", values).rowcount  # noqa: S608

@@ -1,0 +1,165 @@
+"""What the writer does beside writing: recovery after a crash, rescue after damage, retention."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..models import Execution, Verdict, now
+from .record import Row, end_json, execution_of, row_of
+from .rescue import COPIED, SHIFT, damaged_executions, lost_entry
+from .store import COLUMNS, SOURCE, Store, doom
+
+__all__ = ["Limits", "Upkeep"]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the log keeps: days, number of executions, bytes of the file; None for no limit."""
+
+    max_age_days: float | None = None
+    max_executions: int | None = None
+    max_bytes: int | None = None
+
+    def oldest(self) -> str | None:
+        """The time of end before which an execution is forgotten."""
+        if not self.max_age_days:
+            return None
+        at = dt.datetime.now(dt.timezone.utc) - dt.timedelta(days=self.max_age_days)
+        return at.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+class Upkeep:
+    """Keeps a store in order. Used in the writer's thread, between batches."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._db = store.db
+
+    def recover(self, alive: Callable[[str], bool]) -> int:
+        """End, as ``lost``, what dead servers left unfinished; return how many that were."""
+        return int(self._store.transaction(lambda: self._recover(alive)))
+
+    def _recover(self, alive: Callable[[str], bool]) -> int:
+        owners = self._db.execute("SELECT DISTINCT owner FROM executions WHERE ended_at IS NULL").fetchall()
+        dead = [owner for (owner,) in owners if owner != self._store.owner and not alive(owner)]
+        count = 0
+        for owner in dead:
+            rows = self._db.execute(
+                f"SELECT e.seq, {COLUMNS} {SOURCE} WHERE e.owner = ? AND e.ended_at IS NULL",  # noqa: S608
+                (owner,),
+            ).fetchall()
+            for sequence, record, code, _ in rows:
+                self._lose(sequence, execution_of(record, code, 0))
+                count += 1
+        return count
+
+    def _lose(self, sequence: int, execution: Execution) -> None:
+        last = self._db.execute(
+            "SELECT max(id) FROM events WHERE id BETWEEN ? AND ?",
+            (sequence * SHIFT, (sequence + 1) * SHIFT - 1),
+        ).fetchone()[0]
+        number = (last - sequence * SHIFT if last else 0) + 1
+        began = "while it ran" if execution.status == "running" else "before it began"
+        verdict = execution.verdict or Verdict()
+        cause = f"The Jupyter server was stopped {began}; what had been printed is kept."
+        execution.verdict = verdict.model_copy(update={"cause": cause, "state_kept": False})
+        execution.status, execution.finished_at, execution.last_event = "lost", now(), number
+        self._insert_end(sequence, number, row_of(execution))
+
+    def _insert_end(self, sequence: int, number: int, row: Row) -> None:
+        self._db.execute(
+            "INSERT INTO events VALUES (?, 'end', ?)",
+            (sequence * SHIFT + number, end_json(row)),
+        )
+        self._db.execute(
+            "UPDATE executions SET status = ?, ended_at = ?, record = ?, last_event = ? WHERE seq = ?",
+            (row.status, row.ended_at, row.record, number, sequence),
+        )
+
+    def rescue(self, aside: Path) -> None:
+        """Take over what can still be read of a damaged file."""
+
+        def copy() -> None:
+            for columns, code, events in damaged_executions(aside):
+                self._rescue(columns, code, events)
+
+        self._store.transaction(copy)
+
+    def _rescue(self, columns: tuple[Any, ...], code: bytes, events: dict[int, tuple[str, bytes]]) -> None:
+        marks = ", ".join("?" * len(columns))
+        cursor = self._db.execute(
+            f"INSERT OR IGNORE INTO executions ({COPIED}) VALUES ({marks})",  # noqa: S608
+            columns,
+        )
+        if not cursor.rowcount or cursor.lastrowid is None:
+            return
+        self._db.execute("INSERT INTO code VALUES (?, ?)", (cursor.lastrowid, code))
+        last = columns[10]
+        self._db.executemany(
+            "INSERT INTO events VALUES (?, ?, ?)",
+            [(cursor.lastrowid * SHIFT + n, *(events.get(n) or lost_entry())) for n in range(1, last + 1)],
+        )
+
+    def retain(self, limits: Limits) -> bool:
+        """Doom what is too old, too many or too large; return whether there is more to do."""
+        return bool(self._store.transaction(lambda: self._retain(limits)))
+
+    def _retain(self, limits: Limits) -> bool:
+        doomed, before, count, size = 0, limits.oldest(), limits.max_executions, limits.max_bytes
+        if before:
+            doomed += doom(self._db, "ended_at < ?", before)
+        if count:
+            newest = "SELECT seq FROM executions ORDER BY created_at DESC, id DESC LIMIT -1 OFFSET ?"
+            doomed += doom(self._db, f"seq IN ({newest})", count)
+        if size and not self._has_garbage() and self.size() > size:
+            doomed += doom(self._db, "seq IN (SELECT seq FROM executions WHERE ended_at IS NOT NULL"
+                                 " ORDER BY ended_at LIMIT 1)")  # fmt: skip
+        return doomed > 0
+
+    def size(self) -> int:
+        """Bytes of the file that are in use."""
+        pages, free, page_size = (
+            self._db.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+        return int((pages - free) * page_size)
+
+    def _has_garbage(self) -> bool:
+        return self._db.execute("SELECT 1 FROM garbage LIMIT 1").fetchone() is not None
+
+    def collect(self) -> bool:
+        """Do one small step of deleting and shrinking; return whether there is more to do."""
+        return bool(self._store.transaction(self._collect)) or self._shrink()
+
+    def _collect(self) -> bool:
+        found = self._db.execute("SELECT execution FROM garbage LIMIT 1").fetchone()
+        if found is None:
+            return False
+        low, high = found[0] * SHIFT, (found[0] + 1) * SHIFT - 1
+        deleted = self._db.execute(
+            "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE id BETWEEN ? AND ? LIMIT 64)",
+            (low, high),
+        ).rowcount
+        if deleted == 0:
+            self._db.execute("DELETE FROM code WHERE execution = ?", found)
+            self._db.execute("DELETE FROM garbage WHERE execution = ?", found)
+        return True
+
+    def _shrink(self) -> bool:
+        free = self._free()
+        if free == 0:
+            return False
+        # It takes one step for each page; `execute` would make only the first.
+        self._db.executescript("PRAGMA incremental_vacuum(256)")
+        left = self._free()
+        if left == 0:
+            # In WAL mode it is a checkpoint that makes the file shorter.
+            self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        return left < free
+
+    def _free(self) -> int:
+        return int(self._db.execute("PRAGMA freelist_count").fetchone()[0])

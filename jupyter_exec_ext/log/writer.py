@@ -1,0 +1,288 @@
+"""The one thread that writes the log: batches, and patience with a disk that says no."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import logging
+import re
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from ..lease import Lease
+from ..models import new_id
+from .record import Delete, Operation
+from .store import Change, Store, is_damage
+from .upkeep import Limits, Upkeep
+
+__all__ = ["Listener", "Writer"]
+
+# A program that copies the file holds it for seconds; then the memory should not wait any longer.
+_PATIENCE_SECONDS = 10.0
+_RETRY_SECONDS = 2.0
+_TIDY_SECONDS = 60.0
+# A check of a file of this size takes a few milliseconds; a larger one is checked when it shows damage.
+_CHECK_BYTES = 16 << 20
+_NOT_PLAIN = re.compile(r"[^A-Za-z0-9_-]")
+
+
+class Listener(Protocol):
+    """Who is told, from the writer's thread, how it goes."""
+
+    def written(self, operations: list[Operation | Delete]) -> None:
+        """These are on disk now."""
+
+    def state(self, reason: str | None, aside: Path | None) -> None:
+        """Why nothing can be written, or None; where a damaged file was moved to, or None."""
+
+    def renewed(self) -> None:
+        """The file is a new one, without what had been written to the one before."""
+
+
+class Writer(threading.Thread):
+    """Takes operations from the event loop and brings them to disk in their order.
+
+    Whatever goes wrong, no operation is lost while it is wanted: a batch that could not be
+    written is written again with what came after it.
+
+    Parameters
+    ----------
+    path : Path
+    server : str
+        For people who look into the database: whose executions these are.
+    interval : float
+        Seconds for which a batch is collected.
+    limits : Limits
+    listener : Listener
+    log : logging.Logger
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        server: str,
+        interval: float,
+        limits: Limits,
+        listener: Listener,
+        log: logging.Logger | logging.LoggerAdapter[logging.Logger],
+    ) -> None:
+        super().__init__(name="exec-log-writer", daemon=True)
+        self._path = path
+        owner = f"{new_id()}.{_NOT_PLAIN.sub('-', server)[:60]}"
+        self._lease = Lease(owner, path.with_name(f"{path.name}-servers"))
+        self._interval = interval
+        self._limits = limits
+        self._listener = listener
+        self._log = log
+        self._queue: deque[Operation | Delete] = deque()
+        self._batch: list[Operation | Delete] = []
+        self._wake, self._hurry, self._ending = threading.Event(), threading.Event(), threading.Event()
+        self._store: Store | None = None
+        self._failing_since: float | None = None
+        self._reason: str | None = None
+        self._aside: Path | None = None
+        self._to_rescue: Path | None = None
+        self._tidy_at = 0.0
+        self._suspicious = False
+        self.opened = threading.Event()
+
+    # ---- called from the event loop
+
+    def put(self, operation: Operation | Delete) -> None:
+        """Queue an operation. Never blocks."""
+        self._queue.append(operation)
+        if not self._wake.is_set():
+            self._wake.set()
+
+    def hurry(self) -> None:
+        """Write what is queued without collecting more."""
+        self._hurry.set()
+        self._wake.set()
+
+    def tidy(self) -> None:
+        """Look at once for what is too old, too many or too large."""
+        self._tidy_at = 0.0
+        self.hurry()
+
+    def suspect(self) -> None:
+        """A reader met damage: check the file."""
+        self._suspicious = True
+        self.hurry()
+
+    def end(self) -> None:
+        """Write what is queued, if that can be done now, and end the thread."""
+        self._ending.set()
+        self.hurry()
+
+    # ---- the thread
+
+    def run(self) -> None:
+        """Open, then write until told to end."""
+        try:
+            self._attempt(self._write)
+            self.opened.set()
+            while not self._ending.is_set():
+                self._turn()
+            self._attempt(self._write)
+        finally:
+            self._close()
+            self._lease.release()
+
+    def _turn(self) -> None:
+        if self._failing_since is None:
+            # While there is something to tidy up, others get a chance to write between two steps.
+            self._wake.wait(max(0.005, self._tidy_at - time.monotonic()))
+            if self._queue:
+                self._hurry.wait(self._interval)
+        else:
+            # While the file is locked, SQLite's own timeout adds to this.
+            self._hurry.wait(0.02 if self._reason is None else _RETRY_SECONDS)
+        self._wake.clear()
+        self._hurry.clear()
+        self._attempt(self._write)
+        if self._failing_since is None:
+            self._attempt(self._tidy)
+
+    def _take(self) -> None:
+        while True:
+            try:
+                self._batch.append(self._queue.popleft())
+            except IndexError:
+                break
+        self._batch = [o for o in self._batch if isinstance(o, Delete) or not o.record.dropped]
+
+    def _attempt(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except (sqlite3.Error, OSError) as error:
+            self._failed(error)
+        except Exception as error:  # a thread that died here would lose everything from now on
+            self._log.exception("The execution log's writer met something unexpected.")
+            self._failed(error)
+
+    def _write(self) -> None:
+        self._take()
+        if self._store is not None and not self._store.in_place():
+            self._log.warning("The execution log %s was removed or replaced; it is begun anew.", self._path)
+            self._close()
+            self._listener.renewed()
+        if self._store is None:
+            self._store = self._opened()
+        if self._suspicious:
+            self._store.check()
+            self._suspicious = False
+        if self._batch:
+            self._apply(self._store)
+        self._succeeded()
+
+    def _apply(self, store: Store) -> None:
+        changes: dict[str, Change] = {}
+        deleted = []
+        for operation in self._batch:
+            if isinstance(operation, Delete):
+                deleted.append(operation.execution)
+                continue
+            change = changes.get(operation.row.id)
+            if change is None:
+                change = changes[operation.row.id] = Change(operation.row)
+            change.row = operation.row
+            if operation.entry is not None:
+                change.entries.append(operation.entry)
+        store.apply(changes.values(), deleted)
+        done, self._batch = self._batch, []
+        self._listener.written(done)
+
+    def _opened(self) -> Store:
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lease.acquire()
+        store = Store(self._path, self._lease.id)
+        try:
+            if self._path.stat().st_size <= _CHECK_BYTES:
+                store.check()
+            upkeep = Upkeep(store)
+            if self._to_rescue is not None:
+                upkeep.rescue(self._to_rescue)
+                self._to_rescue = None
+            if upkeep.recover(self._lease.alive):
+                self._log.warning("Executions that a stopped server left unfinished are marked as lost.")
+            self._lease.sweep()
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    def _close(self) -> None:
+        if self._store is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._store.close()
+            self._store = None
+
+    # ---- when it goes wrong, and when it goes well again
+
+    def _succeeded(self) -> None:
+        if self._failing_since is not None:
+            self._failing_since = None
+            if self._reason is not None:
+                self._tell(None)
+
+    def _failed(self, error: Exception) -> None:
+        now = time.monotonic()
+        self._failing_since = self._failing_since or now
+        if _is_locked(error):
+            if now - self._failing_since > _PATIENCE_SECONDS:
+                self._tell(f"another program has kept it locked for over {_PATIENCE_SECONDS:.0f} seconds")
+            return
+        in_place = self._store is None or self._store.in_place()
+        self._close()
+        if not is_damage(error):
+            self._tell(str(error))
+            return
+        if in_place:  # else another server has done it
+            self._move_aside()
+        self._suspicious = False
+        self._hurry.set()
+
+    def _move_aside(self) -> None:
+        stamp = dt.datetime.now().strftime("%Y%m%d-%H%M%S-%f")
+        aside = self._path.with_name(f"{self._path.name}.damaged-{stamp}")
+        for suffix in ("-wal", "-shm", ""):
+            source = self._path.with_name(self._path.name + suffix)
+            with contextlib.suppress(FileNotFoundError):
+                source.rename(aside.with_name(aside.name + suffix))
+        self._aside = self._to_rescue = aside
+        self._log.error("The execution log %s is damaged; it was moved to %s.", self._path, aside)
+        self._listener.state(self._reason, self._aside)
+        self._listener.renewed()
+
+    def _tell(self, reason: str | None) -> None:
+        if reason != self._reason:
+            self._reason = reason
+            if reason:
+                self._log.warning("The execution log is in memory only: %s.", reason)
+            else:
+                self._log.info("The execution log is on disk again.")
+            self._listener.state(reason, self._aside)
+
+    # ---- retention
+
+    def _tidy(self) -> None:
+        """One small step, so that batches are never kept waiting."""
+        if time.monotonic() < self._tidy_at or self._store is None:
+            return
+        self._tidy_at = time.monotonic() + _RETRY_SECONDS  # should it fail
+        upkeep = Upkeep(self._store)
+        if upkeep.collect() or upkeep.retain(self._limits):
+            self._tidy_at = 0.0
+        else:
+            upkeep.recover(self._lease.alive)
+            self._tidy_at = time.monotonic() + _TIDY_SECONDS
+
+
+def _is_locked(error: Exception) -> bool:
+    text = str(error)
+    return isinstance(error, sqlite3.OperationalError) and "locked" in text

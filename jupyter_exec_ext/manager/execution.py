@@ -1,0 +1,188 @@
+"""`LiveExecution`: one execution on its way from queued to its one end."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ..errors import EnvironmentFailed, ExecError, SessionLost
+from ..events import Event, Outcome
+from ..executors.base import RunOptions
+from ..models import ENDED, Execution, Verdict, now
+
+if TYPE_CHECKING:
+    import logging
+
+    from ..log import EventLog
+    from .session import LiveSession
+
+    Logger = logging.Logger | logging.LoggerAdapter[Any]
+
+__all__ = ["LiveExecution", "ended_as", "outcome_of"]
+
+#: What an executor may call an end that somebody forced on it.
+FORCED = frozenset({"cancelled", "lost", "env_error"})
+#: Exit codes that belong to a status, where an executor names none.
+EXIT_CODES = {"timeout": 124, "cancelled": 130}
+
+
+def ended_as(status: str, cause: str, *, state_kept: bool = True) -> Outcome:
+    """An end that no executor told of."""
+    return Outcome(status, EXIT_CODES.get(status), Verdict(cause=cause, state_kept=state_kept))
+
+
+def outcome_of(error: Exception, environment: str) -> Outcome:
+    """What an execution ends with when this came out of its executor."""
+    if isinstance(error, SessionLost):
+        return ended_as("lost", error.message, state_kept=False)
+    if isinstance(error, ExecError):
+        return ended_as("env_error", error.message)
+    return ended_as(
+        "env_error",
+        f"The environment {environment} failed unexpectedly ({type(error).__name__}: {str(error)[:500]}); "
+        "the server's log has the details.",
+        state_kept=False,
+    )
+
+
+def checked(outcome: object) -> Outcome:
+    """An executor's word on the end, where it is one.
+
+    Raises
+    ------
+    EnvironmentFailed
+        It is not: executors may come from anywhere (an entry point).
+    """
+    if isinstance(outcome, Outcome) and outcome.status in ENDED and _is_well_typed(vars(outcome)):
+        return outcome
+    raise EnvironmentFailed("The environment ended the run with something that is not an outcome.")
+
+
+def _is_well_typed(fields: dict[str, Any]) -> bool:
+    files = [*fields["code_files"], *fields["output_files"]]
+    return (
+        isinstance(fields["verdict"], Verdict)
+        and isinstance(fields["exit_code"], (int, type(None)))
+        and all(isinstance(file, str) for file in files)
+    )
+
+
+class LiveExecution:
+    """An execution that has not ended, and what it needs to run.
+
+    It has one end: the first call of `end` wins, whoever makes it, and every later one does nothing.
+
+    Parameters
+    ----------
+    execution : Execution
+        The record; nobody else changes it.
+    session : LiveSession
+        Where it will run.
+    options : RunOptions
+    user : str
+        Who asked for it.
+    event_log : EventLog
+        Has the record already.
+    logger : logging.Logger
+    changed : callable
+        Is told ``started`` and ``ended``; must not raise.
+    """
+
+    def __init__(
+        self,
+        execution: Execution,
+        session: LiveSession,
+        options: RunOptions,
+        user: str,
+        event_log: EventLog,
+        logger: Logger,
+        changed: Callable[[LiveExecution, str], None],
+    ) -> None:
+        self.execution = execution
+        self.session = session
+        self.options = options
+        self.user = user
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        #: Whether the executor has been asked for events, so that it is its to end the run.
+        self.in_executor = False
+        self.cancelling = False
+        #: Whether it is in its session's queue; `Schedule` sets it.
+        self.waiting = False
+        self._event_log = event_log
+        self._logger = logger
+        self._changed = changed
+        self._forced: Outcome | None = None
+        self._began = 0.0
+        self._append(Event("status", {"status": "queued"}))
+
+    @property
+    def id(self) -> str:
+        """The execution's identifier."""
+        return self.execution.id
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended."""
+        return self.ended.done()
+
+    async def record(self, event: Event) -> None:
+        """Record what the executor yielded; waits while the log has more than it can write."""
+        self._append(event)
+        await self._event_log.drain()
+
+    def _append(self, event: Event) -> None:
+        self.execution.last_event = self._event_log.append(self.id, event)
+
+    def begin(self, session: str) -> None:
+        """Its turn has come."""
+        self._began = time.monotonic()
+        self.execution.session = session
+        self.execution.status = "running"
+        self.execution.started_at = now()
+        self._event_log.update(self.execution)
+        self._append(Event("status", {"status": "running"}))
+        self._changed(self, "started")
+
+    def expect(self, outcome: Outcome) -> None:
+        """Say how a forced end is to be called, whatever the executor makes of it.
+
+        A program that ended by itself at the same moment keeps its own status.
+        """
+        self._forced = outcome
+
+    def end_by_executor(self, outcome: object) -> None:
+        """End with the executor's outcome.
+
+        Raises
+        ------
+        EnvironmentFailed
+            It is not an outcome.
+        """
+        known = checked(outcome)
+        forced = self._forced
+        # A cancelled run's own verdict says more than ours.
+        if forced and known.status in FORCED and not known.status == forced.status == "cancelled":
+            known.status, known.exit_code = forced.status, forced.exit_code
+            known.verdict.cause = forced.verdict.cause
+            known.verdict.state_kept = forced.verdict.state_kept
+        self.end(known)
+
+    def end(self, outcome: Outcome) -> None:
+        """End, unless it has ended already."""
+        if self.over:
+            return
+        outcome.apply(self.execution)
+        if outcome.exit_code is None:
+            self.execution.exit_code = EXIT_CODES.get(outcome.status)
+        if self._began and outcome.verdict.wall_seconds is None:
+            outcome.verdict.wall_seconds = time.monotonic() - self._began
+        self.execution.finished_at = now()
+        # First of all, so that nothing that happens in here can end it again.
+        self.ended.set_result(None)
+        try:
+            self._event_log.finish(self.execution)
+        except Exception:
+            self._logger.exception("The end of execution %s could not be recorded.", self.id)
+        self._changed(self, "ended")

@@ -1,0 +1,222 @@
+"""The panel in a real JupyterLab: what a person sees and does."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from .conftest import ROOT, Lab
+
+PANEL = "#jupyter-exec-ext-panel"
+HOSTILE = "<img src=x onerror=\"alert('hacked')\"><script>alert(1)</script>\u202egnp.exe"
+
+
+def open_panel(page: Page) -> Locator:
+    """Click on the icon in the left side bar."""
+    page.get_by_role("tab", name="Code execution").click()
+    panel = page.locator(PANEL)
+    expect(panel).to_be_visible()
+    return panel
+
+
+def item(panel: Locator, name: str) -> Locator:
+    return panel.locator(f'[data-environment="{name}"]')
+
+
+def run_command(page: Page, command: str) -> None:
+    page.evaluate("command => window.jupyterapp.commands.execute(command)", command)
+
+
+def wait_until_ready(lab: Lab, name: str) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        state = lab.request("GET", f"api/exec/environments/{name}").json()
+        if state["status"] != "preparing":
+            break
+        time.sleep(0.1)
+    assert state["status"] == "ready", state
+
+
+def test_panel_lists_the_local_command_line_and_says_that_it_is_not_isolated(lab: Lab, page: Page) -> None:
+    # Given JupyterLab
+    lab.open(page)
+
+    # when somebody opens the panel
+    panel = open_panel(page)
+
+    # then the local command line is there, ready, with its languages, and honest about itself.
+    local = item(panel, "local")
+    expect(local).to_contain_text("not isolated")
+    expect(local).to_contain_text("ready")
+    expect(local).to_contain_text("python")
+    expect(local).to_contain_text("default")
+    expect(panel.get_by_role("heading", name="Local command line")).to_be_visible()
+    _save_screenshot(lab, page, panel)
+
+
+def test_an_environment_made_elsewhere_appears_without_a_refresh(lab: Lab, page: Page) -> None:
+    # Given the open panel
+    lab.open(page)
+    panel = open_panel(page)
+    expect(item(panel, "local")).to_be_visible()
+
+    # when an environment is made by REST
+    made = lab.request(
+        "POST", "api/exec/environments", kind="venv", name="venv:made", display_name="Made elsewhere"
+    )
+    assert made.status_code == 201, made.text
+
+    # then the panel shows it, and soon that it is ready.
+    expect(item(panel, "venv:made")).to_contain_text("Made elsewhere", timeout=5_000)
+    expect(item(panel, "venv:made")).to_have_attribute("data-status", "ready", timeout=60_000)
+    expect(panel.get_by_role("heading", name="Virtual environments")).to_be_visible()
+
+    # And when it is deleted, it goes away.
+    assert lab.request("DELETE", "api/exec/environments/venv:made").status_code == 204
+    expect(item(panel, "venv:made")).to_have_count(0, timeout=5_000)
+
+
+def test_a_hostile_name_is_shown_as_text(lab: Lab, page: Page) -> None:
+    # Given an environment whose display name is markup, script and a change of direction
+    dialogs: list[str] = []
+    page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+    made = lab.request(
+        "POST", "api/exec/environments", kind="venv", name="venv:hostile", display_name=HOSTILE
+    )
+    assert made.status_code == 201, made.text
+    wait_until_ready(lab, "venv:hostile")
+
+    # when the panel shows it
+    lab.open(page)
+    panel = open_panel(page)
+    shown = item(panel, "venv:hostile").locator(".jp-Exec-name")
+
+    # then it is its characters, the invisible one made visible, and nothing of it ran.
+    expect(shown).to_have_text(HOSTILE.replace("\u202e", "\ufffd"))
+    assert panel.locator("img, script").count() == 0
+    assert dialogs == []
+    assert lab.request("DELETE", "api/exec/environments/venv:hostile").status_code == 204
+
+
+def test_the_panel_works_with_the_keyboard_alone(lab: Lab, page: Page) -> None:
+    # Given JupyterLab, whose panel was opened by its command
+    lab.open(page)
+    run_command(page, "exec:show-environments")
+    panel = page.locator(PANEL)
+    expect(item(panel, "local")).to_be_visible()
+
+    # when the refresh button has the focus and is pressed with a key
+    button = panel.get_by_role("button", name="Refresh the list of environments")
+    button.focus()
+    with page.expect_response("**/api/exec/environments*") as answer:
+        page.keyboard.press("Enter")
+
+    # then the list is read again, and what scrolls can be reached, too.
+    assert answer.value.ok
+    region = panel.get_by_role("region", name="Environments")
+    region.focus()
+    expect(region).to_be_focused()
+
+
+def test_a_server_that_went_away_is_an_error_with_a_way_back(own_lab: Lab, page: Page) -> None:
+    # Given the open panel
+    own_lab.open(page)
+    panel = open_panel(page)
+    expect(item(panel, "local")).to_be_visible()
+
+    # when the server goes away and the list is refreshed
+    own_lab.stop()
+    run_command(page, "exec:refresh-environments")
+
+    # then the panel says so, instead of showing what may no longer be true.
+    alert = panel.get_by_role("alert")
+    expect(alert).to_contain_text("The server does not answer")
+    expect(item(panel, "local")).to_have_count(0)
+    _screenshot(page, "panel-error.png")
+
+    # And when it is back, trying again shows the list.
+    own_lab.start()
+    page.evaluate("() => document.querySelectorAll('.jp-Dialog').forEach(dialog => dialog.remove())")
+    alert.get_by_role("button", name="Try again").click()
+    expect(item(panel, "local")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ('{"environments": []}', "No environments"),
+        ('{"environments": "many"}', "cannot be used"),
+        ("<html>", "cannot be used"),
+    ],
+)
+def test_an_answer_without_environments_is_explained(lab: Lab, page: Page, body: str, words: str) -> None:
+    # Given a server (or a proxy before it) with a strange answer
+    page.route(
+        "**/api/exec/environments*",
+        lambda route: route.fulfill(status=200, content_type="application/json", body=body),
+    )
+
+    # when the panel is opened
+    lab.open(page)
+    panel = open_panel(page)
+
+    # then it says what is the matter.
+    expect(panel).to_contain_text(words)
+
+
+def test_environments_of_every_state_can_be_told_apart(lab: Lab, page: Page) -> None:
+    # Given a server with environments that this machine may not have
+    def environment(name: str, **some: Any) -> dict[str, Any]:
+        return {
+            "name": name,
+            "kind": name.split(":")[0],
+            "display_name": name,
+            "languages": ["python"],
+            **some,
+        }
+
+    environments = [
+        environment("local", isolation="none", status="ready", default=True),
+        environment("venv:new", isolation="none", status="preparing", reason="Installing numpy"),
+        environment(
+            "docker:python", isolation="container", status="unavailable", reason="No engine answers."
+        ),
+        environment("sandbox", isolation="process", status="ready"),
+    ]
+    page.route("**/api/exec/environments*", lambda route: route.fulfill(json={"environments": environments}))
+
+    # when the panel is opened
+    lab.open(page)
+    panel = open_panel(page)
+
+    # then each tells its state, its reason and what isolates it, in the order of the kinds.
+    expect(item(panel, "docker:python")).to_contain_text("unavailable")
+    expect(item(panel, "docker:python")).to_contain_text("No engine answers.")
+    expect(item(panel, "docker:python")).to_contain_text("container")
+    expect(item(panel, "venv:new")).to_contain_text("preparing")
+    expect(item(panel, "sandbox").locator(".jp-Exec-isolation")).to_have_text("process")
+    headings = panel.locator("h3").all_text_contents()
+    assert headings == ["Local command line", "Virtual environments", "Sandboxes", "Containers"]
+    _screenshot(page, "panel-states.png")
+
+
+def _save_screenshot(lab: Lab, page: Page, panel: Locator) -> None:
+    """The picture of the README; only made where SCREENSHOTS names a directory."""
+    if not os.environ.get("SCREENSHOTS"):
+        return
+    lab.request("POST", "api/exec/environments", kind="venv", name="venv:analysis", display_name="Analysis")
+    wait_until_ready(lab, "venv:analysis")
+    expect(item(panel, "venv:analysis")).to_have_attribute("data-status", "ready")
+    page.mouse.move(700, 700)
+    _screenshot(page, "panel.png")
+    lab.request("DELETE", "api/exec/environments/venv:analysis")
+
+
+def _screenshot(page: Page, name: str) -> None:
+    if directory := os.environ.get("SCREENSHOTS"):
+        page.screenshot(path=ROOT / Path(directory) / name)

@@ -1,0 +1,383 @@
+"""Executions over HTTP: run, wait, look, cancel, answer, follow, forget."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from jupyter_exec_ext.app import ExecApp
+from jupyter_exec_ext.models import Execution
+
+SLEEP = {"code": "import time\nprint('begun', flush=True)\ntime.sleep(60)", "language": "python"}
+
+
+def read(response: Any, status: int = 200) -> Any:
+    """The JSON of an answer that has that status."""
+    assert response.code == status, response.body
+    return json.loads(response.body)
+
+
+def parse(text: str) -> list[tuple[int, str, dict[str, Any]]]:
+    """The events of a stream: number, type, data."""
+    events = []
+    for block in text.split("\n\n"):
+        lines = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
+        if lines:
+            events.append((int(lines["id"]), lines["event"], json.loads(lines["data"])))
+    return events
+
+
+class Reader:
+    """A client of an event stream that reads only when it is told to."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def until(self, mark: bytes, seconds: float = 10) -> bytes:
+        """Everything up to a mark."""
+        return await asyncio.wait_for(self._reader.readuntil(mark), seconds)
+
+    async def rest(self, seconds: float = 10) -> bytes:
+        """Everything up to the end of the connection."""
+        pieces = bytearray()
+        with contextlib.suppress(ConnectionError):
+            while piece := await asyncio.wait_for(self._reader.read(65536), seconds):
+                pieces += piece
+        return bytes(pieces)
+
+    def leave(self) -> None:
+        """Close the connection."""
+        self._writer.close()
+
+
+@contextlib.asynccontextmanager
+async def following(exec_app: ExecApp, path: str, *headers: str) -> AsyncIterator[Reader]:
+    """Open an event stream by hand, without a client library that would read ahead."""
+    server = exec_app.serverapp
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=2**20)
+    lines = [
+        f"GET {server.base_url}api/exec/{path} HTTP/1.1",
+        f"Host: 127.0.0.1:{server.port}",
+        f"Authorization: token {server.identity_provider.token}",
+        *headers,
+    ]
+    writer.write("\r\n".join([*lines, "", ""]).encode())
+    try:
+        yield Reader(reader, writer)
+    finally:
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+async def until_ended(rest: Callable[..., Any], execution_id: str) -> Any:
+    """Wait for an execution's end and return it."""
+    for _ in range(400):
+        execution = read(await rest("GET", f"executions/{execution_id}"))
+        if execution["finished_at"]:
+            return execution
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"it has not ended: {execution}")
+
+
+# -- run and wait --------------------------------------------------------------------------------
+
+
+async def test_a_block_runs_and_the_answer_has_all_of_it(rest: Callable[..., Any], jp_base_url: str) -> None:
+    # when
+    response = await rest("POST", "executions", {"code": "print('héllo')", "language": "python"}, wait=20)
+    # then
+    execution = read(response, 201)
+    assert set(execution) == set(Execution.model_fields)
+    assert (execution["status"], execution["exit_code"]) == ("ok", 0)
+    assert execution["output"] == "héllo\n"
+    assert execution["outputs"] == [{"output_type": "stream", "name": "stdout", "text": "héllo\n"}]
+    assert execution["code_blocks"] == [{"code": "print('héllo')", "language": "python"}]
+    assert response.headers["Location"] == f"{jp_base_url}api/exec/executions/{execution['id']}"
+    assert response.headers["Cache-Control"] == "no-store"
+
+
+async def test_the_location_leads_to_the_execution(
+    rest: Callable[..., Any], http_server_client: Any, jp_auth_header: dict[str, str]
+) -> None:
+    # given
+    response = await rest("POST", "executions", {"code": "print(1)"}, wait=20)
+    # when
+    there = await http_server_client.fetch(response.headers["Location"], headers=jp_auth_header)
+    # then
+    assert json.loads(there.body) == read(response, 201)
+
+
+async def test_blocks_of_markdown_run_in_order(rest: Callable[..., Any]) -> None:
+    # given
+    markdown = "First\n```bash\necho one\n```\nthen\n```python\nprint('two')\n```\n"
+    # when
+    execution = read(await rest("POST", "executions", {"markdown": markdown}, wait=20), 201)
+    # then
+    assert execution["output"] == "one\ntwo\n"
+    assert [block["language"] for block in execution["code_blocks"]] == ["bash", "python"]
+
+
+async def test_without_wait_the_answer_comes_at_once(rest: Callable[..., Any]) -> None:
+    # when
+    execution = read(await rest("POST", "executions", SLEEP), 201)
+    # then
+    assert execution["status"] in ("queued", "running")
+    read(await rest("POST", f"executions/{execution['id']}/cancel"))
+    await until_ended(rest, execution["id"])
+
+
+async def test_when_the_wait_is_over_the_answer_is_what_there_is(rest: Callable[..., Any]) -> None:
+    # when
+    execution = read(await rest("POST", "executions", SLEEP, wait=1.5), 201)
+    # then
+    assert execution["status"] == "running"
+    assert execution["output"] == "begun\n"
+    read(await rest("POST", f"executions/{execution['id']}/cancel"))
+    await until_ended(rest, execution["id"])
+
+
+async def test_a_client_that_leaves_while_it_waits_ends_nothing(
+    rest: Callable[..., Any], exec_app: ExecApp
+) -> None:
+    # given
+    server = exec_app.serverapp
+    body = json.dumps({"code": "import time\ntime.sleep(1)\nprint('done')", "language": "python"})
+    _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(
+        f"POST {server.base_url}api/exec/executions?wait=60 HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n"
+        f"Authorization: token {server.identity_provider.token}\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n{body}".encode()
+    )
+    while not (listed := read(await rest("GET", "executions"))["executions"]):  # noqa: ASYNC110
+        await asyncio.sleep(0.02)
+    # when
+    writer.close()
+    # then
+    execution = await until_ended(rest, listed[0]["id"])
+    assert (execution["status"], execution["output"]) == ("ok", "done\n")
+
+
+async def test_the_same_key_runs_once(rest: Callable[..., Any]) -> None:
+    # given
+    body = {"code": "print(1)", "idempotency_key": "k"}
+    # when
+    first, second = [read(await rest("POST", "executions", body, wait=20), 201) for _ in range(2)]
+    other = await rest("POST", "executions", {**body, "code": "print(2)"})
+    # then
+    assert first["id"] == second["id"]
+    assert read(other, 409)["reason"] == "conflict"
+    assert read(other, 409)["field"] == "idempotency_key"
+    assert len(read(await rest("GET", "executions"))["executions"]) == 1
+
+
+async def test_what_the_queue_does_not_hold_is_429_and_the_rest_finishes(
+    rest: Callable[..., Any], exec_app: ExecApp
+) -> None:
+    # given
+    exec_app.manager.max_queued = 2
+    session = read(await rest("POST", "sessions", {"environment": "local"}), 201)["id"]
+    body = {"session": session, "code": "import time; time.sleep(0.3)", "language": "python"}
+    # when
+    answers = [await rest("POST", "executions", body) for _ in range(6)]
+    # then
+    codes = [answer.code for answer in answers]
+    assert codes == [201] * 3 + [429] * 3
+    assert read(answers[-1], 429)["reason"] == "queue_full"
+    for answer in answers[:3]:
+        assert (await until_ended(rest, json.loads(answer.body)["id"]))["status"] == "ok"
+
+
+# -- list, cancel, input, forget -----------------------------------------------------------------
+
+
+async def test_the_list_is_newest_first_filtered_and_paged(rest: Callable[..., Any]) -> None:
+    # given
+    codes = ["print(1)", "raise SystemExit(3)", "print(3)"]
+    ids = [read(await rest("POST", "executions", {"code": code}, wait=20), 201)["id"] for code in codes]
+    # when
+    everything = read(await rest("GET", "executions"))["executions"]
+    failed = read(await rest("GET", "executions", status="failed"))["executions"]
+    page = read(await rest("GET", "executions", limit=1, before=ids[2]))["executions"]
+    elsewhere = read(await rest("GET", "executions", environment="venv:other"))["executions"]
+    # then
+    assert [one["id"] for one in everything] == ids[::-1]
+    assert {one["output"] for one in everything} == {None}
+    assert [one["id"] for one in failed] == [ids[1]]
+    assert [one["id"] for one in page] == [ids[1]]
+    assert elsewhere == []
+
+
+async def test_cancel_ends_it_once(rest: Callable[..., Any]) -> None:
+    # given
+    execution = read(await rest("POST", "executions", SLEEP, wait=1), 201)
+    path = f"executions/{execution['id']}"
+    # when
+    first = await rest("POST", f"{path}/cancel")
+    ended = await until_ended(rest, execution["id"])
+    late = await rest("POST", f"{path}/cancel")
+    # then
+    assert read(first)["id"] == execution["id"]
+    assert (ended["status"], ended["exit_code"]) == ("cancelled", 130)
+    assert ended["output"].startswith("begun\n")
+    assert read(late, 409)["reason"] == "conflict"
+
+
+async def test_input_is_answered(rest: Callable[..., Any], exec_app: ExecApp) -> None:
+    # given
+    body = {"code": "print('got', input('name? '))", "language": "python", "allow_stdin": True}
+    execution = read(await rest("POST", "executions", body), 201)
+    path = f"executions/{execution['id']}"
+    async with following(exec_app, f"{path}/events") as reader:
+        await reader.until(b"event: input_request\n")
+    # when
+    answer = await rest("POST", f"{path}/input", {"value": "Ada"})
+    # then
+    assert answer.code == 204
+    assert (await until_ended(rest, execution["id"]))["output"].endswith("got Ada\n")
+    assert read(await rest("POST", f"{path}/input", {"value": "late"}), 409)["reason"] == "conflict"
+
+
+async def test_only_what_has_ended_is_forgotten(rest: Callable[..., Any]) -> None:
+    # given
+    execution = read(await rest("POST", "executions", SLEEP), 201)
+    path = f"executions/{execution['id']}"
+    # when
+    early = await rest("DELETE", path)
+    await rest("POST", f"{path}/cancel")
+    await until_ended(rest, execution["id"])
+    late = await rest("DELETE", path)
+    # then
+    assert read(early, 409)["reason"] == "conflict"
+    assert late.code == 204
+    assert (await rest("GET", path)).code == 404
+
+
+# -- events --------------------------------------------------------------------------------------
+
+
+async def test_events_are_numbered_complete_and_end(rest: Callable[..., Any]) -> None:
+    # given
+    execution = read(await rest("POST", "executions", {"code": "print('a\\nb')"}, wait=20), 201)
+    # when
+    response = await rest("GET", f"executions/{execution['id']}/events")
+    # then
+    assert response.code == 200
+    assert response.headers["Content-Type"] == "text/event-stream; charset=utf-8"
+    assert response.headers["Cache-Control"] == "no-cache"
+    assert response.headers["X-Accel-Buffering"] == "no"
+    events = parse(response.body.decode())
+    assert [number for number, _, _ in events] == list(range(1, execution["last_event"] + 1))
+    assert [kind for _, kind, _ in events][0] == "status"
+    assert all(data["time"].endswith("Z") for _, _, data in events)
+    assert "".join(data["text"] for _, kind, data in events if kind == "stream") == "a\nb\n"
+    end = {key: value for key, value in events[-1][2].items() if key != "time"}
+    assert events[-1][1] == "end"
+    assert end == execution
+
+
+async def test_events_are_replayed_from_any_number(rest: Callable[..., Any]) -> None:
+    # given
+    execution = read(await rest("POST", "executions", {"code": "print(1)"}, wait=20), 201)
+    path, last = f"executions/{execution['id']}/events", execution["last_event"]
+    everything = parse((await rest("GET", path)).body.decode())
+    for since in range(last):
+        # when
+        by_query = await rest("GET", path, since=since)
+        by_header = await rest("GET", path, since=0, headers={"Last-Event-ID": str(since)})
+        # then
+        assert parse(by_query.body.decode()) == everything[since:]
+        assert parse(by_header.body.decode()) == everything[since:]
+
+
+async def test_a_reader_that_has_everything_is_told_not_to_come_back(rest: Callable[..., Any]) -> None:
+    # given
+    execution = read(await rest("POST", "executions", {"code": "print(1)"}, wait=20), 201)
+    # when
+    response = await rest("GET", f"executions/{execution['id']}/events", since=execution["last_event"])
+    # then
+    assert (response.code, response.body) == (204, b"")
+
+
+async def test_events_arrive_while_it_runs_and_leaving_ends_nothing(
+    rest: Callable[..., Any], exec_app: ExecApp
+) -> None:
+    # given
+    code = "import time\nprint('begun', flush=True)\ntime.sleep(1)\nprint('done')"
+    execution = read(await rest("POST", "executions", {"code": code, "language": "python"}), 201)
+    # when
+    async with following(exec_app, f"executions/{execution['id']}/events") as reader:
+        head = await reader.until(b"begun")
+        running = read(await rest("GET", f"executions/{execution['id']}"))
+    # then
+    assert b"200 OK" in head
+    assert running["status"] == "running"
+    ended = await until_ended(rest, execution["id"])
+    assert (ended["status"], ended["output"]) == ("ok", "begun\ndone\n")
+
+
+async def test_silence_is_filled_with_heartbeats(rest: Callable[..., Any], exec_app: ExecApp) -> None:
+    # given
+    exec_app.heartbeat_seconds = 0.1
+    execution = read(await rest("POST", "executions", SLEEP, wait=1), 201)
+    # when
+    async with following(exec_app, f"executions/{execution['id']}/events") as reader:
+        for _ in range(3):
+            await reader.until(b": heartbeat\n\n")
+    # then
+    await rest("POST", f"executions/{execution['id']}/cancel")
+    await until_ended(rest, execution["id"])
+
+
+async def test_the_stream_of_one_that_is_cancelled_ends(rest: Callable[..., Any], exec_app: ExecApp) -> None:
+    # given
+    execution = read(await rest("POST", "executions", SLEEP, wait=1), 201)
+    async with following(exec_app, f"executions/{execution['id']}/events", "Connection: close") as reader:
+        await reader.until(b"begun")
+        # when
+        await rest("POST", f"executions/{execution['id']}/cancel")
+        # then
+        assert b"event: end\n" in await reader.rest()
+
+
+async def test_a_reader_that_stops_reading_is_disconnected_and_resumes(
+    rest: Callable[..., Any], exec_app: ExecApp
+) -> None:
+    # given: more output than the network between the two holds
+    exec_app.stalled_reader_seconds = 0.5
+    code = "import sys\nfor n in range(40000):\n    sys.stdout.write(f'{n:06d}' + 'x' * 249 + '\\n')"
+    execution = read(await rest("POST", "executions", {"code": code, "language": "python"}, wait=60), 201)
+    path = f"executions/{execution['id']}/events"
+    everything = parse((await rest("GET", path)).body.decode())
+    # when: it reads nothing for a while
+    async with following(exec_app, path, "Connection: close") as reader:
+        head = await reader.until(b"\r\n\r\n")
+        await asyncio.sleep(1.5)
+        received = await reader.rest()
+    # then
+    assert b"200 OK" in head
+    assert b"event: end\n" not in received
+    seen = [int(line[4:]) for line in received.split(b"\n") if line.startswith(b"id: ")]
+    complete = seen[-2]  # the last one may have been cut
+    resumed = parse((await rest("GET", path, since=complete)).body.decode())
+    assert resumed == everything[complete:]
+
+
+async def test_a_long_answer_that_nobody_reads_is_cut_off(
+    rest: Callable[..., Any], exec_app: ExecApp
+) -> None:
+    # given
+    exec_app.stalled_reader_seconds = 0.5
+    code = "print('x' * 255 * 40000)"
+    execution = read(await rest("POST", "executions", {"code": code, "language": "python"}, wait=60), 201)
+    # when
+    async with following(exec_app, f"executions/{execution['id']}") as reader:
+        await reader.until(b"\r\n\r\n")
+        await asyncio.sleep(1.5)
+        received = await reader.rest()
+    # then
+    assert 0 < len(received) < 9_000_000

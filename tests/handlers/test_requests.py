@@ -1,0 +1,353 @@
+"""What is wrong with a request is an answer that names the field: never a default, never a 500."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from tornado.httpclient import AsyncHTTPClient
+
+from jupyter_exec_ext.app import ExecApp
+from jupyter_exec_ext.handlers.routes import ROUTES
+
+DEEP = b"[" * 100_000
+CODE = {"code": "print(1)", "language": "python"}
+
+
+def told(response: Any) -> tuple[int, str, str | None]:
+    """The status, reason and field of an error, whose form is checked."""
+    reply = json.loads(response.body)
+    assert set(reply) <= {"message", "reason", "field"}
+    assert reply["message"]
+    assert "Traceback" not in reply["message"]
+    assert response.headers["Content-Type"] == "application/json"
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    return response.code, reply["reason"], reply.get("field")
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (b"", "body"),
+        (b"{", "body"),
+        (b"null", "body"),
+        (b"[]", "body"),
+        (b'"text"', "body"),
+        (b"1", "body"),
+        (b"true", "body"),
+        (b'{"code": "\xff\xfe"}', "body"),
+        (b'{"code": "\\ud800"}', "body"),
+        (DEEP, "body"),
+        (b'{"code": ' + DEEP, "body"),
+        (b'{"code": ' + b'{"a":' * 100 + b"1" + b"}" * 101, "code"),
+        (b"{}", "code"),
+        (b'{"code": null}', "code"),
+        (b'{"code": 1}', "code"),
+        (b'{"code": ["print(1)"]}', "code"),
+        (b'{"code": "1", "markdown": "x"}', "code"),
+        (b'{"code": "1", "cod": "2"}', "cod"),
+        (b'{"code": "1", "environment": 1}', "environment"),
+        (b'{"code": "1", "environment": "nope"}', "environment"),
+        (b'{"code": "1", "environment": "local", "session": "x"}', "environment"),
+        (b'{"code": "1", "env": []}', "env"),
+        (b'{"code": "1", "env": {"A": 1}}', "env.A"),
+        (b'{"code": "1", "env": {"A": "\\u0000"}}', "env"),
+        (b'{"code": "1", "path": "\\u0000"}', "path"),
+        (b'{"code": "1", "path": "../.."}', "path"),
+        (b'{"code": "1", "path": "/etc"}', "path"),
+        (b'{"code": "1", "path": "nowhere"}', "path"),
+        (b'{"code": "1", "stdin": "x", "allow_stdin": true}', "stdin"),
+        (b'{"code": "1", "allow_stdin": "true"}', "allow_stdin"),
+        (b'{"code": "1", "allow_stdin": 1}', "allow_stdin"),
+        (b'{"code": "1", "stop_on_error": null}', "stop_on_error"),
+        (b'{"code": "1", "language": 3}', "language"),
+        (b'{"markdown": "x", "language": "python"}', "language"),
+        (b'{"markdown": "no block here"}', "markdown"),
+        (b'{"code_blocks": []}', "code_blocks"),
+        (b'{"code_blocks": {}}', "code_blocks"),
+        (b'{"code_blocks": [{"language": "python"}]}', "code_blocks.0.code"),
+        (b'{"code_blocks": [{"code": "1", "lang": "python"}]}', "code_blocks.0.lang"),
+        (b'{"code": "1", "idempotency_key": ""}', "idempotency_key"),
+    ],
+    ids=lambda value: value[:60].decode("latin-1") if isinstance(value, bytes) else value,
+)
+async def test_a_wrong_body_is_refused_and_the_field_named(
+    rest: Callable[..., Any], body: bytes, field: str
+) -> None:
+    assert told(await rest("POST", "executions", body)) == (400, "invalid", field)
+
+
+@pytest.mark.parametrize(
+    "timeout", ["-1", "0", "-0.0", "NaN", "Infinity", "1e999", "true", '"5"', "[]", "1e300", "1" + "0" * 400]
+)
+async def test_a_wrong_timeout_is_refused(rest: Callable[..., Any], timeout: str) -> None:
+    body = f'{{"code": "1", "timeout": {timeout}}}'
+    assert told(await rest("POST", "executions", body)) == (400, "invalid", "timeout")
+
+
+async def test_an_unknown_environment_or_language_is_422(rest: Callable[..., Any]) -> None:
+    unknown = {**CODE, "environment": "docker:nowhere"}
+    assert told(await rest("POST", "executions", unknown))[:2] == (422, "unknown_environment")
+    unknown = {**CODE, "language": "klingon"}
+    assert told(await rest("POST", "executions", unknown)) == (422, "unknown_language", "language")
+    assert told(await rest("POST", "sessions", {"environment": "venv:no"}))[:2] == (
+        422,
+        "unknown_environment",
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "field"),
+    [
+        ("executions", {"wait": "-1"}, "wait"),
+        ("executions", {"wait": "nan"}, "wait"),
+        ("executions", {"wait": "inf"}, "wait"),
+        ("executions", {"wait": "1e999"}, "wait"),
+        ("executions", {"wait": "1_0"}, "wait"),
+        ("executions", {"wait": ""}, "wait"),
+        ("executions", {"wait": "soon"}, "wait"),
+        ("executions", {"wait": "86401"}, "wait"),
+        ("executions", {"wiat": "1"}, "wiat"),
+        ("executions", {"limit": "1"}, "limit"),
+    ],
+)
+async def test_a_wrong_query_runs_nothing(
+    rest: Callable[..., Any], path: str, query: dict[str, str], field: str
+) -> None:
+    assert told(await rest("POST", path, CODE, **query)) == (400, "invalid", field)
+    assert json.loads((await rest("GET", "executions")).body)["executions"] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "field"),
+    [
+        ("executions", "limit=0", "limit"),
+        ("executions", "limit=-1", "limit"),
+        ("executions", "limit=1001", "limit"),
+        ("executions", "limit=1.5", "limit"),
+        ("executions", "limit=" + "9" * 5000, "limit"),
+        ("executions", "limit=%C2%B2", "limit"),
+        ("executions", "limit=1&limit=2", "limit"),
+        ("executions", "status=done", "status"),
+        ("executions", "status=%FF", "status"),
+        ("executions", "before=" + "0" * 32, "before"),
+        ("executions", "x=1", "x"),
+        ("executions", "%FF=1", "\\xff"),
+        ("executions", "no_track_activity=%FF", "no_track_activity"),
+        ("environments", "environment=local", "environment"),
+        ("executions/x/events", "since=-1", "since"),
+        ("executions/x/events", "since=1e3", "since"),
+        ("executions/x/events", "since=", "since"),
+        ("executions/x/events", "since=99999999999999999999", "since"),
+        ("environments/local/events", "since=x", "since"),
+    ],
+)
+async def test_a_wrong_query_is_refused_and_the_parameter_named(
+    rest: Callable[..., Any],
+    http_server_client: Any,
+    jp_auth_header: dict[str, str],
+    path: str,
+    query: str,
+    field: str,
+) -> None:
+    # when
+    response = await http_server_client.fetch(
+        f"/a%40b/api/exec/{path}?{query}", headers=jp_auth_header, raise_error=False
+    )
+    # then
+    assert told(response) == (400, "invalid", field)
+
+
+@pytest.mark.parametrize("header", ["-1", "x", "", "1.0", "99999999999999999999"])
+async def test_a_wrong_last_event_id_is_refused(rest: Callable[..., Any], header: str) -> None:
+    response = await rest("GET", "executions/x/events", headers={"Last-Event-ID": header})
+    assert told(response) == (400, "invalid", "Last-Event-ID")
+
+
+async def test_the_time_that_jupyterlab_appends_to_each_address_is_let_pass(
+    http_server_client: Any, jp_auth_header: dict[str, str], rest: Callable[..., Any]
+) -> None:
+    for query in ("1790000000000", "limit=1&1790000000000", "no_track_activity=1"):
+        response = await http_server_client.fetch(
+            f"/a%40b/api/exec/executions?{query}", headers=jp_auth_header, raise_error=False
+        )
+        assert response.code == 200
+
+
+@pytest.mark.parametrize(
+    ("verb", "path"),
+    [
+        ("GET", "executions/0123456789abcdef0123456789abcdef"),
+        ("DELETE", "executions/0123456789abcdef0123456789abcdef"),
+        ("GET", "executions/0123456789abcdef0123456789abcdef/events"),
+        ("POST", "executions/0123456789abcdef0123456789abcdef/cancel"),
+        ("GET", "executions/../../etc/passwd"),
+        ("GET", "executions/%00"),
+        ("GET", "executions/é"),
+        ("GET", "sessions/nobody"),
+        ("DELETE", "sessions/nobody"),
+        ("POST", "sessions/nobody/restart"),
+        ("POST", "sessions/nobody/interrupt"),
+        ("GET", "sessions/nobody/files"),
+        ("GET", "sessions/nobody/files/x"),
+        ("PUT", "sessions/nobody/files/x"),
+        ("DELETE", "sessions/nobody/files/x"),
+        ("GET", "environments/nothing"),
+        ("GET", "environments/venv:nothing/events"),
+        ("DELETE", "environments/venv:nothing"),
+        ("GET", "nonsense"),
+        ("POST", "nonsense/1/2"),
+        ("GET", "executions/x/nonsense"),
+    ],
+)
+async def test_what_is_not_there_is_404(rest: Callable[..., Any], verb: str, path: str) -> None:
+    assert told(await rest(verb, path))[:2] == (404, "not_found")
+
+
+async def test_input_for_nobody_and_a_session_that_is_not_there_are_404(rest: Callable[..., Any]) -> None:
+    assert told(await rest("POST", "executions/x/input", {"value": ""}))[0] == 404
+    assert told(await rest("POST", "executions", {"code": "1", "session": "nobody"}))[0] == 404
+
+
+@pytest.mark.parametrize(("path", "handler"), ROUTES, ids=[path for path, _ in ROUTES])
+async def test_a_verb_a_resource_has_not_is_405_and_names_those_it_has(
+    rest: Callable[..., Any], path: str, handler: Any
+) -> None:
+    for verb in ("GET", "POST", "PUT", "DELETE", "PATCH"):
+        if verb not in handler.verbs():
+            # when
+            response = await rest(verb, path.replace("{", "").replace("}", ""))
+            # then
+            assert told(response)[:2] == (405, "method_not_allowed")
+            assert set(response.headers["Allow"].split(", ")) == {*handler.verbs(), "OPTIONS"}
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("environments", {"kind": "docker", "name": "docker:x"}),
+        ("environments", {"kind": "venv", "name": "local"}),
+        ("environments", {"kind": "venv", "name": "venv:../x"}),
+        ("environments", {"kind": "venv", "name": "venv:x", "packages": "numpy"}),
+        ("environments", {"kind": "venv", "name": "venv:x", "image": "python"}),
+        ("sessions", {"environment": "local", "paht": ""}),
+        ("sessions", {"environment": "local", "name": ""}),
+        ("sessions", {"environment": "local", "path": "../.."}),
+        ("sessions", []),
+        ("executions/x/input", {}),
+        ("executions/x/input", {"value": None}),
+        ("executions/x/cancel", {"hard": True}),
+        ("sessions/x/restart", []),
+        ("sessions/x/interrupt", "nonsense"),
+    ],
+)
+async def test_every_body_is_checked(rest: Callable[..., Any], path: str, body: Any) -> None:
+    status, reason, field = told(await rest("POST", path, body))
+    assert (status, reason) == (400, "invalid")
+    assert field
+
+
+async def test_a_body_of_nothing_but_unknown_fields_is_refused_at_once(rest: Callable[..., Any]) -> None:
+    # given
+    body = json.dumps({f"x{number}": 1 for number in range(500_000)})
+    # when
+    began = time.monotonic()
+    response = await rest("POST", "executions", body)
+    # then
+    assert told(response) == (400, "invalid", "body")
+    assert time.monotonic() - began < 5
+
+
+# -- bodies that are too large -------------------------------------------------------------------
+
+
+def _memory() -> int:
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096
+
+
+async def test_a_body_over_the_limit_is_413(rest: Callable[..., Any], exec_app: ExecApp) -> None:
+    # given
+    exec_app.max_body_bytes = 1024
+    # when
+    fits = await rest("POST", "executions", json.dumps(CODE).ljust(1024), wait=10)
+    over = await rest("POST", "executions", json.dumps(CODE).ljust(1025))
+    # then
+    assert fits.code == 201
+    assert told(over)[:2] == (413, "too_large")
+    assert "1024 bytes" in json.loads(over.body)["message"]
+
+
+async def test_100_megabytes_are_refused_before_they_are_in_memory(
+    rest: Callable[..., Any], exec_app: ExecApp
+) -> None:
+    # given
+    piece, sent = b"x" * 65536, 0
+    before = peak = _memory()
+
+    async def body(write: Callable[[bytes], Any]) -> None:
+        nonlocal peak, sent
+        for _ in range(100 * 16):
+            await write(piece)
+            sent += len(piece)
+            peak = max(peak, _memory())
+
+    # when: in chunks, so that no Content-Length tells
+    response = await _send(rest, exec_app, body)
+    # then
+    assert told(response)[:2] == (413, "too_large")
+    assert sent == 100 * 2**20
+    assert peak - before < 64 * 2**20
+
+
+async def _send(rest: Callable[..., Any], exec_app: ExecApp, producer: Any) -> Any:
+    server = exec_app.serverapp
+    client = AsyncHTTPClient(force_instance=True)
+    try:
+        return await client.fetch(
+            f"http://127.0.0.1:{server.port}{server.base_url}api/exec/executions",
+            method="POST",
+            body_producer=producer,
+            headers={"Authorization": f"token {server.identity_provider.token}"},
+            raise_error=False,
+        )
+    finally:
+        client.close()
+
+
+async def test_a_client_that_asks_first_is_told_before_it_sends(
+    rest: Callable[..., Any], exec_app: ExecApp
+) -> None:
+    # given
+    server = exec_app.serverapp
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    # when
+    writer.write(
+        f"POST {server.base_url}api/exec/executions HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n"
+        f"Authorization: token {server.identity_provider.token}\r\n"
+        "Content-Length: 104857600\r\nExpect: 100-continue\r\n\r\n".encode()
+    )
+    answer = await asyncio.wait_for(reader.read(), 5)
+    writer.close()
+    # then
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b'"reason": "too_large"' in answer
+
+
+async def test_somebody_without_a_login_sends_no_body(rest: Callable[..., Any], exec_app: ExecApp) -> None:
+    # given
+    server = exec_app.serverapp
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    # when: the body never comes
+    writer.write(
+        f"POST {server.base_url}api/exec/executions HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n"
+        "Content-Length: 1000\r\n\r\n".encode()
+    )
+    answer = await asyncio.wait_for(reader.read(), 5)
+    writer.close()
+    # then
+    assert answer.startswith(b"HTTP/1.1 403 ")

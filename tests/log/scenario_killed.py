@@ -1,0 +1,30 @@
+"""A server that writes events and says when, until it is killed: ``python scenario_killed.py FILE``."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+
+from jupyter_exec_ext.events import Event
+from jupyter_exec_ext.log import EventLog
+from jupyter_exec_ext.models import Execution
+
+
+async def main(path: str) -> None:
+    """Write one event per millisecond."""
+    log = EventLog(path=path)
+    await log.open("killed")
+    queued = Execution(environment="local")
+    log.create(queued)
+    execution = Execution(environment="local", status="running")
+    log.create(execution)
+    print(queued.id, execution.id, flush=True)
+    while True:
+        number = log.append(execution.id, Event.stream("stdout", f"line {time.monotonic()}\n"))
+        print(number, time.monotonic(), flush=True)
+        await log.drain()
+        await asyncio.sleep(0.001)
+
+
+asyncio.run(main(sys.argv[1]))

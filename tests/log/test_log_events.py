@@ -1,0 +1,390 @@
+"""The log's contract: numbers without gaps, any number of readers, one end, nothing lost on the way."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import os
+import sqlite3
+import stat
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jupyter_exec_ext.errors import Conflict, InvalidRequest, NotFound, Unavailable
+from jupyter_exec_ext.events import Event
+from jupyter_exec_ext.log import EventLog
+from jupyter_exec_ext.models import CodeBlock, Execution, Verdict
+
+HOSTILE = "a\0b \x1b[31m \u2028 \U0001f600 \u202e ünï \r\n"
+
+
+def begin(log: EventLog, **fields: Any) -> Execution:
+    """An execution that has been queued."""
+    blocks = [CodeBlock(code="print(1)", language="python")]
+    execution = Execution(**{"environment": "local", "code_blocks": blocks, **fields})
+    log.create(execution)
+    return execution
+
+
+def end(log: EventLog, execution: Execution, status: Any = "ok") -> Execution:
+    """The same, ended."""
+    execution.status = status
+    log.finish(execution)
+    return execution
+
+
+async def numbers(log: EventLog, execution: Execution, since: int = 0) -> list[int]:
+    """The numbers a reader sees."""
+    return [event.number async for event in log.read(execution.id, since)]
+
+
+async def test_events_are_numbered_from_one_without_gaps_and_end_once(open_log: Any) -> None:
+    # given
+    async with open_log() as log:
+        execution = begin(log)
+        # when
+        given = [log.append(execution.id, Event.stream("stdout", str(i))) for i in range(10)]
+        end(log, execution)
+        end(log, execution)  # a second time changes nothing
+        # then
+        events = [event async for event in log.read(execution.id)]
+        assert given == list(range(1, 11))
+        assert [event.number for event in events] == list(range(1, 12))
+        assert [event.type for event in events].count("end") == 1
+        assert events[-1].data["execution"]["status"] == "ok"
+        assert (await log.get(execution.id)).output == "0123456789"
+
+
+@pytest.mark.parametrize("flushed", [False, True])
+async def test_text_with_nul_and_any_unicode_survives_memory_and_disk(open_log: Any, flushed: bool) -> None:
+    async with open_log() as log:
+        execution = begin(log, code_blocks=[CodeBlock(code=HOSTILE)], truncated=True)
+        log.append(execution.id, Event.stream("stdout", HOSTILE))
+        log.append(execution.id, Event("display_data", {"data": {"text/plain": HOSTILE}, "metadata": {}}))
+        end(log, execution)
+        if flushed:
+            await log.flush()
+        found = await log.get(execution.id)
+        assert found.output == HOSTILE + HOSTILE + "\n"
+        assert found.outputs[0] == {"output_type": "stream", "name": "stdout", "text": HOSTILE}
+        assert found.code_blocks[0].code == HOSTILE
+        assert found.truncated
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ({"x": "\ud800 lone"}, {"x": "\ufffd lone"}),
+        ({"x": [math.nan, math.inf, 1.5]}, {"x": [None, None, 1.5]}),
+        ({"x": (1, b"bytes", {3: "three"})}, {"x": [1, "b'bytes'", {"3": "three"}]}),
+        ({("a", "b"): 1}, {"('a', 'b')": 1}),
+    ],
+)
+async def test_what_json_cannot_say_is_replaced_and_never_refused(open_log: Any, given: Any, kept: Any) -> None:
+    async with open_log() as log:
+        execution = begin(log)
+        log.append(execution.id, Event("display_data", given))
+        end(log, execution)
+        event = await log.read(execution.id).__anext__()
+        assert event.data == kept
+
+
+async def test_data_nested_without_bound_does_not_break_the_log(open_log: Any) -> None:
+    async with open_log() as log:
+        nested: Any = []
+        for _ in range(100_000):
+            nested = [nested]
+        execution = begin(log)
+        log.append(execution.id, Event("display_data", {"data": nested}))
+        end(log, execution)
+        assert await numbers(log, execution) == [1, 2]
+
+
+async def test_a_reader_sees_an_event_before_it_is_on_disk(open_log: Any, log_path: Path) -> None:
+    # given a log whose file is locked, so that nothing can get to disk
+    async with open_log() as log:
+        execution = begin(log)
+        await log.flush()
+        lock = sqlite3.connect(log_path, isolation_level=None)
+        lock.execute("BEGIN EXCLUSIVE")
+        reader = log.read(execution.id)
+        waiting = asyncio.ensure_future(reader.__anext__())
+        await asyncio.sleep(0.01)
+        # when
+        began = time.perf_counter()
+        log.append(execution.id, Event.stream("stdout", "now"))
+        event = await waiting
+        # then
+        assert time.perf_counter() - began < 0.01
+        assert event.data["text"] == "now"
+        lock.close()
+        await reader.aclose()
+
+
+async def test_many_readers_from_any_number_see_the_same(open_log: Any) -> None:
+    async with open_log() as log:
+        execution = begin(log)
+        readers = [asyncio.ensure_future(numbers(log, execution, since)) for since in range(50)]
+        for i in range(300):
+            log.append(execution.id, Event.stream("stdout", f"{i}\n"))
+            if i % 50 == 0:
+                await asyncio.sleep(0.03)
+        end(log, execution)
+        for since, reader in enumerate(readers):
+            assert await reader == list(range(since + 1, 302))
+
+
+@pytest.mark.parametrize("flushed", [False, True])
+async def test_reading_after_the_end_ends_at_once(open_log: Any, flushed: bool) -> None:
+    async with open_log() as log:
+        execution = end(log, begin(log))
+        if flushed:
+            await log.flush()
+        assert await numbers(log, execution) == [1]
+        assert await numbers(log, execution, 1) == []
+        assert await numbers(log, execution, 10**12) == []
+        assert await numbers(log, execution, -5) == [1]
+
+
+async def test_a_reader_that_goes_away_does_not_disturb_another(open_log: Any) -> None:
+    async with open_log() as log:
+        execution = begin(log)
+        gone = asyncio.ensure_future(numbers(log, execution))
+        stays = asyncio.ensure_future(numbers(log, execution))
+        await asyncio.sleep(0)
+        gone.cancel()
+        await asyncio.wait([gone])
+        end(log, execution)
+        assert await stays == [1]
+
+
+async def test_a_reader_cannot_change_what_another_one_sees(open_log: Any) -> None:
+    async with open_log() as log:
+        execution = begin(log)
+        log.append(execution.id, Event.stream("stdout", "as it was"))
+        first = await log.read(execution.id).__anext__()
+        first.data["text"] = "spoilt"
+        second = await log.read(execution.id).__anext__()
+        assert second.data["text"] == "as it was"
+
+
+async def test_a_slow_reader_costs_only_its_cursor(open_log: Any) -> None:
+    # given a reader that has read one of very many events
+    async with open_log() as log:
+        execution = begin(log)
+        for _ in range(400):
+            log.append(execution.id, Event.stream("stdout", "x" * 16_384))
+            await log.drain()
+        reader = log.read(execution.id)
+        first = await reader.__anext__()
+        # when
+        await log.flush()
+        # then memory holds the end of it only, and the reader still gets all
+        record = log._memory.records[execution.id]
+        assert record.tail_bytes <= 256 << 10
+        assert record.base > 300
+        end(log, execution)
+        rest = [event.number async for event in reader]
+        assert [first.number, *rest] == list(range(1, 402))
+
+
+async def test_entries_are_the_bytes_for_the_wire(open_log: Any) -> None:
+    async with open_log() as log:
+        execution = begin(log)
+        event = Event.stream("stdout", HOSTILE)
+        log.append(execution.id, event)
+        end(log, execution)
+        entries = [entry async for entry in log.entries(execution.id)]
+        assert json.loads(entries[0].json) == {"name": "stdout", "text": HOSTILE, "time": event.time}
+        assert b"\n" not in entries[0].json
+        assert b"\r" not in entries[0].json
+
+
+async def test_what_was_written_is_there_after_a_restart(open_log: Any) -> None:
+    async with open_log() as log:
+        execution = begin(log, session="s1")
+        log.append(execution.id, Event.stream("stdout", "kept"))
+        execution.started_at = "2026-01-01T00:00:00.000000Z"
+        execution.verdict = Verdict(cause="It ended well.", wall_seconds=1.5)
+        execution.code_files = ["a.py"]
+        execution.exit_code = 0
+        end(log, execution)
+        before = await log.get(execution.id)
+    async with open_log() as log:
+        assert await log.get(execution.id) == before
+        assert before.last_event == 2
+        assert before.verdict.cause == "It ended well."
+
+
+async def test_close_writes_what_is_still_in_memory_and_wakes_the_readers(open_log: Any) -> None:
+    async with open_log(flush_interval=0.04) as log:
+        execution = begin(log)
+        waiting = asyncio.ensure_future(numbers(log, execution))
+        await asyncio.sleep(0)
+        log.append(execution.id, Event.stream("stdout", "just before"))
+    with pytest.raises(Unavailable):
+        await waiting
+    with pytest.raises(Unavailable):
+        begin(log)
+    async with open_log() as log:
+        found = await log.get(execution.id)
+        assert (found.status, found.output) == ("lost", "just before")
+
+
+async def test_stop_leaves_no_thread_and_no_descriptor(open_log: Any) -> None:
+    threads, descriptors = threading.active_count(), len(os.listdir("/proc/self/fd"))
+    async with open_log() as log:
+        execution = begin(log)
+        await log.flush()
+        await asyncio.gather(*(log.list() for _ in range(8)), log.get(execution.id))
+        running = {thread.name for thread in threading.enumerate()}
+        assert "exec-log-writer" in running
+    left = {t.name for t in threading.enumerate() if t.name.startswith("exec-log")}
+    assert left == set()
+    assert threading.active_count() <= threads + 2  # asyncio's own pool
+    assert len(os.listdir("/proc/self/fd")) == descriptors
+
+
+async def test_file_and_directory_are_private(open_log: Any, log_path: Path) -> None:
+    async with open_log() as log:
+        begin(log)
+        await log.flush()
+        for path in log_path.parent.iterdir():
+            wanted = 0o700 if path.is_dir() else 0o600
+            assert stat.S_IMODE(path.stat().st_mode) == wanted, path
+        assert stat.S_IMODE(log_path.parent.stat().st_mode) == 0o700
+
+
+async def test_a_list_is_newest_first_filtered_paged_and_without_output(open_log: Any) -> None:
+    async with open_log() as log:
+        made = []
+        for i in range(30):
+            execution = begin(log, environment="local" if i % 2 else "venv:a", session=f"s{i % 3}")
+            log.append(execution.id, Event.stream("stdout", "x"))
+            if i < 20:
+                end(log, execution, "failed" if i % 5 == 0 else "ok")
+            if i == 15:
+                await log.flush()  # some on disk, some in memory
+            made.append(execution)
+        newest = [execution.id for execution in reversed(made)]
+        # when, then
+        assert [e.id for e in await log.list()] == newest
+        assert [e.id for e in await log.list(limit=3)] == newest[:3]
+        assert [e.id for e in await log.list(limit=5, before=newest[9])] == newest[10:15]
+        assert [e.id for e in await log.list(before=made[4].created_at)] == newest[26:]
+        for filters in ({"environment": "local"}, {"session": "s1"}, {"status": "failed"}, {"status": "queued"}):
+            ((name, value),) = filters.items()
+            expected = [e.id for e in reversed(made) if getattr(e, name) == value]
+            assert [e.id for e in await log.list(**filters)] == expected
+        assert all(e.output is None and e.outputs is None for e in await log.list())
+        with pytest.raises(InvalidRequest) as refused:
+            await log.list(before="yesterday")
+        assert refused.value.field == "before"
+
+
+async def test_an_idempotency_key_finds_its_execution_in_memory_and_on_disk(open_log: Any) -> None:
+    async with open_log() as log:
+        execution = Execution(environment="local")
+        log.create(execution, key="k1", body_hash="h1", user="ada")
+        assert await log.find_key("k1") == (execution.id, "h1")
+        with pytest.raises(Conflict):
+            log.create(Execution(environment="local"), key="k1", body_hash="h2")
+        end(log, execution)
+    async with open_log() as log:
+        assert await log.find_key("k1") == (execution.id, "h1")
+        assert await log.find_key("k2") is None
+        await log.delete(execution.id)
+        assert await log.find_key("k1") is None
+
+
+@pytest.mark.parametrize("flushed", [False, True])
+async def test_delete_forgets_at_once_and_only_what_has_ended(open_log: Any, flushed: bool) -> None:
+    async with open_log() as log:
+        execution = begin(log)
+        with pytest.raises(Conflict):
+            await log.delete(execution.id)
+        end(log, execution)
+        if flushed:
+            await log.flush()
+        await log.delete(execution.id)
+        for look in (log.get(execution.id), log.summary(execution.id), log.delete(execution.id)):
+            with pytest.raises(NotFound):
+                await look
+        with pytest.raises(NotFound):
+            await numbers(log, execution)
+        assert await log.list() == []
+        await log.flush()
+        assert await log.list() == []
+    async with open_log() as log:
+        assert await log.list() == []
+
+
+async def test_nothing_can_be_added_to_what_is_unknown_or_ended(open_log: Any) -> None:
+    async with open_log() as log:
+        with pytest.raises(NotFound):
+            log.append("0" * 32, Event.stream("stdout", "x"))
+        with pytest.raises(NotFound):
+            await log.get("0" * 32)
+        execution = begin(log)
+        with pytest.raises(Conflict):
+            log.finish(execution)  # still queued
+        with pytest.raises(Conflict):
+            log.create(execution)
+        end(log, execution)
+        with pytest.raises(Conflict):
+            log.append(execution.id, Event.stream("stdout", "x"))
+        execution.status = "running"
+        log.update(execution)
+        assert (await log.get(execution.id)).status == "ok"
+
+
+async def test_updates_are_seen_at_once_and_a_reader_s_copy_is_its_own(open_log: Any) -> None:
+    async with open_log() as log:
+        execution = begin(log)
+        execution.status = "running"
+        log.update(execution)
+        found = await log.summary(execution.id)
+        assert found.status == "running"
+        found.status = "failed"
+        assert (await log.summary(execution.id)).status == "running"
+
+
+async def test_a_flood_is_held_back_until_the_disk_has_it(open_log: Any) -> None:
+    async with open_log() as log:
+        execution = begin(log)
+        most = 0
+        for _ in range(3000):
+            log.append(execution.id, Event.stream("stdout", "x" * 16_384))
+            await log.drain()
+            most = max(most, log._memory.unwritten_bytes)
+        assert most < (8 << 20) + (128 << 10)
+        end(log, execution)
+        assert len((await log.get(execution.id)).output) == 3000 * 16_384
+
+
+async def test_two_servers_share_a_file(open_log: Any) -> None:
+    # given two logs on one file, both with live executions
+    async with open_log() as one, open_log() as two:
+        mine, theirs = begin(one), begin(two)
+        one.append(mine.id, Event.stream("stdout", "one"))
+        two.append(theirs.id, Event.stream("stdout", "two"))
+        await asyncio.gather(one.flush(), two.flush())
+        # when the second follows what runs in the first
+        follower = asyncio.ensure_future(numbers(two, mine))
+        await asyncio.sleep(0.1)
+        one.append(mine.id, Event.stream("stdout", "more"))
+        end(one, mine)
+        # then
+        assert await asyncio.wait_for(follower, 5) == [1, 2, 3]
+        assert {e.id for e in await two.list()} == {mine.id, theirs.id}
+        with pytest.raises(Conflict):
+            await one.delete(theirs.id)
+        # and a third server that starts does not touch what a live one runs
+        async with open_log() as three:
+            assert (await three.get(theirs.id)).status == "queued"
+        end(two, theirs)

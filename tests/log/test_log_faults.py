@@ -1,0 +1,254 @@
+"""Kill, lock, damage, fill and write-protect: nothing that was printed gets lost, and somebody is told."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_log_events import begin, end, numbers
+
+from jupyter_exec_ext.errors import ExecError
+from jupyter_exec_ext.events import Event
+
+HERE = Path(__file__).parent
+
+
+def killed_server(path: Path, seconds: float) -> tuple[str, str, dict[int, float], float]:
+    """Run a server that writes, kill it; return its executions, its events' times and the time of the kill."""
+    command = [sys.executable, str(HERE / "scenario_killed.py"), str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        queued, running = server.stdout.readline().split()
+        time.sleep(seconds)
+        at = time.monotonic()
+        server.send_signal(signal.SIGKILL)
+        lines = [line.split() for line in server.stdout if line.endswith("\n")]
+    return queued, running, {int(number): float(when) for number, when in lines}, at
+
+
+async def test_what_a_killed_server_had_written_50_ms_before_is_there_and_lost_has_a_cause(
+    open_log: Any, log_path: Path
+) -> None:
+    # given
+    queued, running, written, killed = killed_server(log_path, 0.7)
+    # when
+    async with open_log() as log:
+        # then
+        events = [event async for event in log.read(running)]
+        assert [event.number for event in events] == list(range(1, len(events) + 1))
+        assert [event.type for event in events].count("end") == 1
+        assert events[-1].type == "end"
+        due = [number for number, when in written.items() if when < killed - 0.05]
+        assert len(due) > 50
+        assert len(events) - 1 >= max(due)
+        found = await log.get(running)
+        assert (found.status, found.last_event, found.verdict.state_kept) == ("lost", len(events), False)
+        assert "while it ran" in found.verdict.cause
+        assert found.output.startswith("line ")
+        other = await log.get(queued)
+        assert (other.status, other.last_event) == ("lost", 1)
+        assert "before it began" in other.verdict.cause
+    # and a further restart adds nothing
+    async with open_log() as log:
+        assert [event async for event in log.read(running)] == events
+
+
+async def test_servers_that_live_on_mark_what_a_killed_one_left(open_log: Any, log_path: Path) -> None:
+    async with open_log() as log:
+        _, running, _, _ = killed_server(log_path, 0.3)
+        assert (await log.get(running)).status == "running"
+        reader = asyncio.ensure_future(numbers(log, await log.get(running)))
+        log._writer.tidy()
+        assert (await asyncio.wait_for(reader, 5))[-1] == (await log.get(running)).last_event
+        assert (await log.get(running)).status == "lost"
+
+
+async def test_a_locked_file_is_waited_for_without_loss_and_without_blocking_the_loop(
+    open_log: Any, log_path: Path
+) -> None:
+    async with open_log() as log:
+        execution = begin(log)
+        await log.flush()
+        lock = sqlite3.connect(log_path, isolation_level=None)
+        lock.execute("BEGIN EXCLUSIVE")
+        reader = asyncio.ensure_future(numbers(log, execution))
+        began, slowest, count = time.monotonic(), 0.0, 0
+        # when it is locked for two seconds
+        while time.monotonic() - began < 2:
+            at = time.monotonic()
+            count = log.append(execution.id, Event.stream("stdout", "x"))
+            await log.drain()
+            await asyncio.sleep(0.001)
+            slowest = max(slowest, time.monotonic() - at)
+        assert len((await log.get(execution.id)).output) == count
+        lock.execute("COMMIT")
+        lock.close()
+        # then
+        end(log, execution)
+        await asyncio.wait_for(log.flush(), 2)
+        assert log.warning is None
+        assert await reader == list(range(1, count + 2))
+        assert slowest < 0.25
+        assert await numbers(log, execution) == list(range(1, count + 2))
+
+
+async def test_a_file_that_is_locked_at_the_start_is_opened_when_it_can_be(open_log: Any, log_path: Path) -> None:
+    async with open_log() as log:
+        old = end(log, begin(log))
+    lock = sqlite3.connect(log_path, isolation_level=None)
+    lock.execute("BEGIN EXCLUSIVE")
+    async with open_log() as log:
+        execution = begin(log)
+        log.append(execution.id, Event.stream("stdout", "meanwhile"))
+        lock.close()
+        end(log, execution)
+        await log.flush()
+        assert (await log.get(execution.id)).output == "meanwhile"
+        assert {e.id for e in await log.list()} == {old.id, execution.id}
+
+
+async def test_a_file_that_stays_locked_puts_the_log_in_memory_until_it_is_free(
+    open_log: Any, log_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jupyter_exec_ext.log.writer._PATIENCE_SECONDS", 0.5)
+    async with open_log() as log:
+        lock = sqlite3.connect(log_path, isolation_level=None)
+        lock.execute("BEGIN EXCLUSIVE")
+        execution = begin(log)
+        await asyncio.wait_for(log.flush(), 5)
+        assert "locked" in log.warning
+        for _ in range(200):  # more than may wait for a disk that works
+            log.append(execution.id, Event.stream("stdout", "x" * 65_536))
+            await asyncio.wait_for(log.drain(), 1)
+        lock.close()
+        end(log, execution)
+        for _ in range(100):
+            if log.warning is None:
+                break
+            await asyncio.sleep(0.05)
+        await log.flush()
+        assert log.warning is None
+    async with open_log() as log:
+        assert len((await log.get(execution.id)).output) == 200 * 65_536
+
+
+@pytest.mark.parametrize("damage", ["garbage", "header", "middle", "cut", "text"])
+async def test_a_damaged_file_is_moved_aside_at_the_start(open_log: Any, log_path: Path, damage: str) -> None:
+    # given
+    async with open_log() as log:
+        for _ in range(20):
+            execution = begin(log)
+            for _ in range(50):
+                log.append(execution.id, Event.stream("stdout", "x" * 500))
+            end(log, execution)
+    spoil(log_path, damage)
+    # when
+    async with open_log() as log:
+        execution = begin(log)
+        log.append(execution.id, Event.stream("stdout", "new"))
+        end(log, execution)
+        await log.flush()
+        # then
+        assert "moved to" in log.warning
+        (aside,) = [p for p in log_path.parent.iterdir() if ".damaged-" in p.name]
+        assert str(aside) in log.warning
+        assert aside.stat().st_size > 0
+        for found in await log.list():  # what could be read of the old one is complete in its numbers
+            assert await numbers(log, found) == list(range(1, found.last_event + 1))
+        if damage in ("middle", "cut"):
+            assert len(await log.list()) > 1
+    async with open_log() as log:
+        assert (await log.get(execution.id)).output == "new"
+        assert log.warning is None
+
+
+def spoil(path: Path, damage: str) -> None:
+    """Overwrite a part of a file."""
+    size = path.stat().st_size
+    if damage == "text":
+        path.write_text("this is not a database\n" * 1000)
+    elif damage == "cut":
+        os.truncate(path, size // 2 // 4096 * 4096)
+    else:
+        start, length = {"garbage": (0, size), "header": (0, 100), "middle": (size // 2, 20_000)}[damage]
+        with path.open("r+b") as file:
+            file.seek(start)
+            file.write(os.urandom(length))
+
+
+async def test_damage_in_mid_run_costs_no_number_and_no_live_execution(open_log: Any, log_path: Path) -> None:
+    # given a live execution with more events on disk than in memory
+    async with open_log() as log:
+        execution = begin(log)
+        for _ in range(200):
+            log.append(execution.id, Event.stream("stdout", "x" * 8000))
+            await log.drain()
+        await log.flush()
+        with sqlite3.connect(log_path) as db:
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        db.close()
+        # when
+        spoil(log_path, "middle")
+        with pytest.raises(ExecError):
+            for _ in range(3):
+                await log.get(execution.id)
+                spoil(log_path, "middle")
+        for _ in range(100):
+            if log.warning:
+                break
+            await asyncio.sleep(0.02)
+        # then
+        assert "moved to" in log.warning
+        log.append(execution.id, Event.stream("stdout", "after"))
+        end(log, execution)
+        await log.flush()
+        assert await numbers(log, execution) == list(range(1, 203))
+        output = (await log.get(execution.id)).output
+        assert output.endswith("xafter")
+        assert output.count("x") >= 256_000
+        assert "lost when the execution log was damaged" in output
+
+
+async def test_a_file_that_somebody_removes_is_begun_anew(open_log: Any, log_path: Path) -> None:
+    async with open_log() as log:
+        execution = begin(log)
+        log.append(execution.id, Event.stream("stdout", "before"))
+        await log.flush()
+        log_path.unlink()
+        log.append(execution.id, Event.stream("stdout", " after"))
+        end(log, execution)
+        await log.flush()
+        await asyncio.sleep(0.1)
+        await log.flush()
+    async with open_log() as log:
+        assert (await log.get(execution.id)).output == "before after"
+
+
+async def test_a_log_of_a_newer_version_is_left_alone(open_log: Any, log_path: Path) -> None:
+    log_path.parent.mkdir()
+    with sqlite3.connect(log_path) as db:
+        db.execute("PRAGMA user_version = 99")
+        db.execute("CREATE TABLE theirs (x)")
+    db.close()
+    before = log_path.read_bytes()
+    async with open_log() as log:
+        execution = end(log, begin(log))
+        assert await numbers(log, execution) == [1]
+        assert "newer version" in log.warning
+    assert log_path.read_bytes() == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a mount namespace")
+@pytest.mark.parametrize("scenario", ["full_disk", "read_only"])
+def test_without_a_disk_the_log_works_in_memory_says_so_and_comes_back(tmp_path: Path, scenario: str) -> None:
+    command = ["unshare", "--map-root-user", "--mount", sys.executable, f"{HERE}/scenario_{scenario}.py"]
+    done = subprocess.run([*command, str(tmp_path)], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "passed\n", done.stderr
