@@ -3,4 +3,4 @@
 from .app import ExecApp
 
 if __name__ == "__main__":
-    ExecApp.launch_instance()
+    ExecApp.launch_instance()  # type: ignore[no-untyped-call]

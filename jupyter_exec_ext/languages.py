@@ -70,9 +70,10 @@ def declared(name: str, given: Mapping[str, Any]) -> Language:
         With what is wrong with them.
     """
     fields = {field.name for field in dataclasses.fields(Language)} - {"name"}
-    unknown = sorted(set(given) - fields)
-    if unknown or not {"suffix", "command"} <= set(given):
-        raise ValueError(f"language {name}: give suffix and command, and none but {sorted(fields)}; {unknown=}")
+    if not {"suffix", "command"} <= set(given) <= fields:
+        raise ValueError(
+            f"language {name}: needs suffix and command, knows {sorted(fields)}, and was given {sorted(given)}"
+        )
     words = {key: _tuples(value) for key, value in given.items()}
     language = Language(name.lower(), words.pop("aliases", ()), **words)
     if language.policy == "run" and not any("{file}" in word for word in language.command):

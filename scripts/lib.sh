@@ -51,7 +51,7 @@ make_venv() {
     install_debian python3-venv
   fi
   "$python" -m venv "$1"
-  "$1/bin/pip" install --quiet --disable-pip-version-check --upgrade pip
+  "$1/bin/pip" install -qq --disable-pip-version-check --upgrade pip
 }
 
 # A number that changes when one of these files or folders does.

@@ -1,0 +1,1 @@
+"""Where code runs: finding, making, describing and removing environments."""

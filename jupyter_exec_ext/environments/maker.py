@@ -167,7 +167,7 @@ class EnvironmentMaker:
         if isinstance(error, ExecError):
             return error.message
         if isinstance(error, asyncio.TimeoutError):
-            return f"{name} was not made within {self._timeout:g} seconds; create it again with fewer packages."
+            return f"{name} was not made within {self._timeout:g} seconds; create it with fewer packages."
         self._logger.error("The preparation of %s failed.", name, exc_info=error)
         return f"{name} could not be made: {error}"
 

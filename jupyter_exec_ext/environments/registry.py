@@ -57,7 +57,8 @@ class EnvironmentRegistry(LoggingConfigurable):
     env_allow = ListTrait(
         Unicode(),
         help="Environment variables of the server that blocks get, besides PATH, HOME, LANG, LC_*, TZ, "
-        "TMPDIR, USER and VIRTUAL_ENV. A pattern (HPC_*) never matches what looks like a secret; a full name does.",
+        "TMPDIR, USER and VIRTUAL_ENV. A pattern (HPC_*) matches no name that looks like a secret's; "
+        "a full name does.",
     ).tag(config=True)
     preload = Dict(
         value_trait=ListTrait(Unicode()),

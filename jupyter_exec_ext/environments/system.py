@@ -27,7 +27,7 @@ class SystemPythonEnvironment(PythonEnvironment):
     kind: ClassVar[Kind] = "local"
 
     def __init__(self, name: str = "local", **options: Any) -> None:
-        options.setdefault("display_name", "Local command line")
+        options["display_name"] = options.get("display_name") or "Local command line"
         super().__init__(name, **options)
 
     def get_executable(self) -> str:

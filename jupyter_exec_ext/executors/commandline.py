@@ -124,8 +124,9 @@ class CommandLineCodeExecutor(CodeExecutor):
         plan = [self._plan(index, block) for index, block in enumerate(blocks)]
         execution = self._execution = Execution(options or RunOptions(), self.output_limit)
         try:
-            async for event in self._run_all(plan, execution):
-                yield event
+            async with contextlib.aclosing(self._run_all(plan, execution)) as events:
+                async for event in events:
+                    yield event
             yield Event("end", {"outcome": execution.outcome()})
         finally:
             self._execution = None

@@ -23,8 +23,9 @@ class FileRootHandler(ExecHandler):
     @authorized(action="read", resource=RESOURCE)
     async def get(self, session_id: str) -> None:
         """List them; links are named, never followed."""
-        files = await self.manager.list_files(session_id)
-        await self.answer_bytes(json.dumps({"files": files}).encode())
+        files, more = await self.manager.list_files(session_id)
+        answer = {"files": files, "more": True} if more else {"files": files}
+        await self.answer_bytes(json.dumps(answer).encode())
 
 
 class FileHandler(ExecHandler):

@@ -20,8 +20,8 @@ __all__ = ["HasFiles", "Instance"]
 class HasFiles(Protocol):
     """An executor whose workspace can be read and written."""
 
-    async def list_files(self) -> list[dict[str, Any]]:
-        """Every file: ``path``, ``type``, ``size`` and ``modified``."""
+    async def list_files(self) -> tuple[list[dict[str, Any]], bool]:
+        """Files (``path``, ``type``, ``size``, ``modified``), and whether there are more than these."""
 
     def read_file(self, path: str) -> AsyncIterator[bytes]:
         """The contents of a file, piece by piece."""

@@ -157,8 +157,11 @@ class SessionManager(LoggingConfigurable):
 
     # ---- files
 
-    async def list_files(self, session_id: str) -> list[dict[str, Any]]:
-        """The files of a session's workspace: ``path``, ``type``, ``size`` and ``modified``."""
+    async def list_files(self, session_id: str) -> tuple[list[dict[str, Any]], bool]:
+        """The files of a session's workspace, and whether there are more than one list takes.
+
+        Each has ``path``, ``type``, ``size`` and ``modified``.
+        """
         async with self._session(session_id).files() as files:
             return await files.list_files()
 

@@ -6,6 +6,8 @@ best that can be had is silence: a program that has printed nothing for a while 
 (Python 3.8, standard library only.)
 """
 
+from __future__ import annotations
+
 import fcntl
 import os
 import struct

@@ -3,6 +3,8 @@
 (Python 3.8, standard library only; POSIX.)
 """
 
+from __future__ import annotations
+
 import json
 import os
 import resource

@@ -5,6 +5,8 @@ links; so whatever a program renames or links meanwhile, what is opened is below
 (Python 3.8, standard library only; POSIX.)
 """
 
+from __future__ import annotations
+
 import errno
 import os
 import stat

@@ -15,6 +15,8 @@ What comes in is never trusted: a length over the bound, an unknown type or JSON
 object with ``op`` raises `FrameError`. (Python 3.8, standard library only.)
 """
 
+from __future__ import annotations
+
 import json
 import struct
 

@@ -5,6 +5,8 @@ that prints (its pipe fills), and never the stop ladder.
 (Python 3.8, standard library only; POSIX.)
 """
 
+from __future__ import annotations
+
 import os
 import select
 import signal

@@ -8,6 +8,8 @@ FIRST as ``sys.path[0]``.
 (Python 3.8, standard library only.)
 """
 
+from __future__ import annotations
+
 import sys
 
 _PACKAGE = "_jupyter_exec_supervisor"

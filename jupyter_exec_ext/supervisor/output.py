@@ -9,12 +9,16 @@ once, the following ones at most every `INTERVAL`, or when a chunk is full.
 (Python 3.8, standard library only.)
 """
 
+from __future__ import annotations
+
 from collections import deque
 
 from .frames import CHUNK
 
 #: Seconds between two flushes of a stream that keeps printing.
 INTERVAL = 0.02
+#: Seconds that an unfinished line waits for its rest: an unbuffered ``print`` writes its newline apart.
+PARTIAL = 0.002
 #: Seconds between two notes of how much was dropped while a program goes on printing.
 NEWS = 1.0
 #: Alternations between the streams that one flush keeps apart; past that, pieces of a stream join.
@@ -90,6 +94,7 @@ class Output:
         self.total = 0
         self.dropped = 0
         self._noted = 0.0
+        self._held = None
         self.line = bytearray()
 
     def feed(self, stream, data, now):
@@ -102,8 +107,16 @@ class Output:
             self._pending.add(stream, head)
         if len(head) < len(data):
             self._keep_newest(stream, data[len(head) :])
-        if self._pending.size >= CHUNK or now - self._flushed >= INTERVAL:
+        if self._pending.size >= CHUNK:
             self.flush(now)
+        elif now - self._flushed >= INTERVAL:
+            self._flush_or_hold(data, now)
+
+    def _flush_or_hold(self, data, now):
+        if data.endswith(b"\n") or (self._held is not None and now >= self._held):
+            self.flush(now)
+        elif self._held is None and self._pending:
+            self._held = now + PARTIAL
 
     def _keep_newest(self, stream, data):
         self._tail.add(stream, data)
@@ -130,11 +143,13 @@ class Output:
     @property
     def due(self):
         """When to call `flush` next (seconds, monotonic), or None while nothing waits."""
-        return self._flushed + INTERVAL if self._pending else None
+        if not self._pending:
+            return None
+        return self._held or self._flushed + INTERVAL
 
     def flush(self, now):
         """Send what waits."""
-        self._flushed = now
+        self._flushed, self._held = now, None
         _send_all(self._pending, self._send)
 
     def finish(self, now, note):

@@ -16,6 +16,8 @@ Three guarantees, the strongest the machine offers (Linux pid_namespaces(7), prc
 (Python 3.8, standard library only.)
 """
 
+from __future__ import annotations
+
 import ctypes
 import os
 import signal

@@ -16,7 +16,7 @@ from jupyter_exec_ext.errors import Conflict, EnvironmentFailed, InvalidRequest,
 from jupyter_exec_ext.events import Event, Outcome
 from jupyter_exec_ext.executors.base import RunOptions
 from jupyter_exec_ext.executors.local import LocalCommandLineCodeExecutor
-from jupyter_exec_ext.languages import with_policies
+from jupyter_exec_ext.languages import LANGUAGES, with_policies
 from jupyter_exec_ext.models import CodeBlock
 
 from .conftest import Make, aiter_of
@@ -261,7 +261,7 @@ async def test_save_only_languages_are_saved(make: Make, workspace: Path) -> Non
 
 
 async def test_a_refused_language_is_refused(make: Make) -> None:
-    environment = SystemPythonEnvironment("local", languages=with_policies({"bash": "refuse"}))
+    environment = SystemPythonEnvironment("local", languages=with_policies(LANGUAGES, {"bash": "refuse"}))
     executor = await make(environment)
 
     with pytest.raises(Refused, match="bash"):
@@ -269,22 +269,22 @@ async def test_a_refused_language_is_refused(make: Make) -> None:
 
 
 async def test_nothing_secret_of_the_server_reaches_a_block(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("JUPYTER_TOKEN", "secret")
-    monkeypatch.setenv("AWS_SESSION", "secret")
+    monkeypatch.setenv("JUPYTER_TOKEN", "hush!")
+    monkeypatch.setenv("AWS_SESSION", "hush!")
     executor = await make()
 
     result = await executor.execute_code_blocks(
         [block("import os; print(dict(os.environ))"), block("env", "bash")], RunOptions(env={"MINE": "yes"})
     )
 
-    assert "secret" not in result.output
+    assert "hush!" not in result.output
     assert result.output.count("MINE") == 2
 
 
 @pytest.mark.parametrize("namespace", [True, False])
 async def test_the_session_begins_afresh_when_its_supervisor_is_killed(make: Make, namespace: bool) -> None:
     executor = await make(namespace=namespace)
-    code = "import os, time; print('on', flush=True); os.kill(os.getppid(), 9); time.sleep(.5); raise SystemExit(3)"
+    code = "import os, time; print('on'); time.sleep(.2); os.kill(os.getppid(), 9); time.sleep(.5); raise SystemExit(3)"
 
     result = await executor.execute_code_blocks([block(code)], RunOptions(timeout=10))
 
@@ -321,7 +321,7 @@ async def test_limits_are_named(make: Make) -> None:
     cases = {
         "x = bytearray(10**9)": ("oom", 137, "memory_bytes"),
         "while True: pass": ("failed", 152, "cpu_seconds"),
-        "open('f', 'wb').write(b'x' * 5000)": ("failed", 1, "file_bytes"),
+        "with open('f', 'wb') as f: f.write(b'x' * 5000)": ("failed", 1, "file_bytes"),
         "fs = [open('/dev/null') for _ in range(99)]": ("failed", 1, "open_files"),
     }
 

@@ -15,8 +15,10 @@ from typing import Any
 import psutil
 import pytest
 
+from jupyter_exec_ext.environments.registry import EnvironmentRegistry
 from jupyter_exec_ext.events import Event, Outcome
 from jupyter_exec_ext.executors.base import CodeExecutor, RunOptions
+from jupyter_exec_ext.executors.factory import CodeExecutorFactory
 from jupyter_exec_ext.lease import Lease
 from jupyter_exec_ext.log import EventLog
 from jupyter_exec_ext.manager import ExecutionManager
@@ -83,7 +85,7 @@ class House:
     manager: ExecutionManager
     log: EventLog
     lease: Lease
-    registry: Any
+    registry: EnvironmentRegistry
     factory: Any
     root: Path
 
@@ -106,6 +108,13 @@ class House:
             if text in seen:
                 return
         raise AssertionError(f"it ended without {text!r}: {seen!r}")
+
+    async def true(self, condition: Callable[[], object], within: float = 5.0) -> None:
+        """Wait until something is so that nobody tells of."""
+        deadline = time.monotonic() + within
+        while not condition():
+            assert time.monotonic() < deadline, "it did not come about"
+            await asyncio.sleep(0.01)
 
     @property
     def private_folders(self) -> list[str]:
@@ -134,9 +143,9 @@ async def nothing_left(before: tuple[set[Any], set[int], set[str]], within: floa
 
 
 @asynccontextmanager
-async def open_house(path: Path, *, factory: Any = None, **options: Any) -> AsyncIterator[House]:
-    from jee_dev_executor import DevFactory, DevRegistry
-
+async def open_house(
+    path: Path, *, factory: Any = None, registry_options: Any = None, **options: Any
+) -> AsyncIterator[House]:
     root = path / "root"
     root.mkdir(exist_ok=True)
     before = state()
@@ -144,8 +153,11 @@ async def open_house(path: Path, *, factory: Any = None, **options: Any) -> Asyn
     lease.acquire()
     log = EventLog(path=str(path / "log.sqlite"))
     await log.open(lease.id)
-    registry = DevRegistry()
-    factory = factory or DevFactory()
+    registry = EnvironmentRegistry(
+        data_dir=str(path / "environments"), root_dir=str(root), discover=False, **(registry_options or {})
+    )
+    await registry.start()
+    factory = factory or CodeExecutorFactory()
     manager = ExecutionManager(
         log=log, registry=registry, factory=factory, lease=lease, root_dir=str(root), **options
     )

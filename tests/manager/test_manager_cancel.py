@@ -133,13 +133,18 @@ async def test_a_cancel_that_the_executor_misses_at_first_is_repeated(
     class Late(tame):  # type: ignore[misc]
         asked = 0
 
+        async def start(self) -> None:
+            await super().start()
+            self.heard = asyncio.Event()
+
         async def run(self, blocks: Any, options: Any = None) -> Any:
-            while self.asked < 3:
-                await asyncio.sleep(0.01)
+            await self.heard.wait()
             yield self.ended("cancelled", 130)
 
         async def cancel(self) -> None:
             self.asked += 1
+            if self.asked == 3:
+                self.heard.set()
 
     async with house(factory=only(Late)) as it:
         execution = await it.submit("1")
@@ -176,13 +181,17 @@ async def test_a_cancel_that_the_executor_never_hears_still_ends_it(house: Any, 
 
 async def test_a_cancelled_run_whose_environment_dies_is_cancelled(house: Any, tame: Any, only: Any) -> None:
     class Dying(tame):  # type: ignore[misc]
+        async def start(self) -> None:
+            await super().start()
+            self.died = asyncio.Event()
+
         async def run(self, blocks: Any, options: Any = None) -> Any:
-            while self.running:
-                await asyncio.sleep(0.01)
+            await self.died.wait()
             yield self.ended("lost", None)
 
         async def cancel(self) -> None:
             self.running = False
+            self.died.set()
 
     async with house(factory=only(Dying)) as it:
         execution = await it.submit("1")

@@ -175,8 +175,7 @@ async def test_an_executor_that_never_ends_is_given_up_after_its_timeout_and_sto
         assert 0.4 < time.monotonic() - before < 5
         assert (ended.status, ended.exit_code) == ("lost", None)
         assert "timeout" in ended.verdict.cause
-        while not it.factory.made[0].stopped:
-            await asyncio.sleep(0.01)
+        await it.true(lambda: it.factory.made[0].stopped)
         release.set()
         again = await it.run("1", timeout=0.2, session=session)
         assert again.status == "ok"

@@ -101,8 +101,7 @@ async def test_with_no_queue_what_can_run_at_once_is_still_taken(house: Any) -> 
             await it.submit("1")
 
         assert (await it.manager.wait(first.id, 20)).status == "ok"
-        while it.manager.session_count:  # its place is free when its session is gone
-            await asyncio.sleep(0.01)
+        await it.true(lambda: it.manager.session_count == 0)  # then its place is free
         assert (await it.run("print(1)")).output == "1\n"
 
 

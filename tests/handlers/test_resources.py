@@ -1,0 +1,113 @@
+"""Sessions and environments over HTTP."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from jupyter_exec_ext.models import Environment, Session
+
+
+def read(response: Any, status: int = 200) -> Any:
+    """The JSON of an answer that has that status."""
+    assert response.code == status, response.body
+    return json.loads(response.body)
+
+
+async def test_a_session_lives_from_post_to_delete(
+    rest: Callable[..., Any], jp_base_url: str, jp_root_dir: Path
+) -> None:
+    # given
+    (jp_root_dir / "sub").mkdir()
+    # when
+    response = await rest("POST", "sessions", {"environment": "local", "path": "sub", "name": "mine"})
+    # then
+    session = read(response, 201)
+    assert set(session) == set(Session.model_fields)
+    assert (session["environment"], session["name"], session["path"]) == ("local", "mine", "sub")
+    assert response.headers["Location"] == f"{jp_base_url}api/exec/sessions/{session['id']}"
+    assert [one["id"] for one in read(await rest("GET", "sessions"))["sessions"]] == [session["id"]]
+    assert read(await rest("GET", f"sessions/{session['id']}"))["status"] == "idle"
+    # when
+    body = {"session": session["id"], "code": "import os; print(os.getcwd())", "language": "python"}
+    execution = read(await rest("POST", "executions", body, wait=20), 201)
+    # then
+    assert execution["output"] == f"{jp_root_dir / 'sub'}\n"
+    assert execution["session"] == session["id"]
+    # when
+    deleted = await rest("DELETE", f"sessions/{session['id']}")
+    # then
+    assert (deleted.code, deleted.body) == (204, b"")
+    assert (await rest("GET", f"sessions/{session['id']}")).code == 404
+    assert (await rest("DELETE", f"sessions/{session['id']}")).code == 404
+
+
+async def test_a_session_is_interrupted_and_restarted(rest: Callable[..., Any]) -> None:
+    # given
+    session = read(await rest("POST", "sessions", {"environment": "local"}), 201)["id"]
+    code = "import time\ntry:\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    print('interrupted')"
+    body = {"session": session, "code": code, "language": "python"}
+    execution = read(await rest("POST", "executions", body, wait=1), 201)
+    # when
+    interrupted = await rest("POST", f"sessions/{session}/interrupt")
+    restarted = await rest("POST", f"sessions/{session}/restart")
+    # then
+    assert interrupted.code == 204
+    assert read(restarted)["id"] == session
+    again = read(await rest("POST", "executions", {**body, "code": "print(1)"}, wait=20), 201)
+    assert again["output"] == "1\n"
+    assert read(await rest("GET", f"executions/{execution['id']}"))["finished_at"]
+
+
+async def test_the_local_environment_is_listed_and_stays(rest: Callable[..., Any]) -> None:
+    # when
+    environments = read(await rest("GET", "environments"))["environments"]
+    # then
+    (local,) = [one for one in environments if one["name"] == "local"]
+    assert set(local) == set(Environment.model_fields)
+    assert (local["kind"], local["status"], local["default"], local["isolation"]) == (
+        "local",
+        "ready",
+        True,
+        "none",
+    )
+    assert {"python", "bash"} <= set(local["languages"])
+    assert read(await rest("GET", "environments/local")) == local
+    assert read(await rest("DELETE", "environments/local"), 409)["reason"] == "conflict"
+
+
+async def test_an_environment_is_made_followed_used_and_removed(
+    rest: Callable[..., Any], jp_base_url: str
+) -> None:
+    # given
+    request = {"kind": "venv", "name": "venv:mine", "display_name": "Mine"}
+    # when
+    response = await rest("POST", "environments", request)
+    # then
+    environment = read(response, 201)
+    assert (environment["name"], environment["status"]) == ("venv:mine", "preparing")
+    assert response.headers["Location"] == f"{jp_base_url}api/exec/environments/venv%3Amine"
+    assert read(await rest("POST", "environments", request), 409)["field"] == "name"
+    # when
+    stream = (await rest("GET", "environments/venv:mine/events")).body.decode()
+    # then
+    kinds = [line[7:] for line in stream.splitlines() if line.startswith("event: ")]
+    numbers = [int(line[4:]) for line in stream.splitlines() if line.startswith("id: ")]
+    assert set(kinds) <= {"progress", "status", "stream"}
+    assert kinds[-1] == "status"
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert read(await rest("GET", "environments/venv:mine"))["status"] == "ready"
+    # when
+    body = {"environment": "venv:mine", "code": "import sys; print(sys.prefix)", "language": "python"}
+    execution = read(await rest("POST", "executions", body, wait=60), 201)
+    # then
+    assert "mine" in execution["output"]
+    # when
+    session = read(await rest("POST", "sessions", {"environment": "venv:mine"}), 201)["id"]
+    # then
+    assert read(await rest("DELETE", "environments/venv:mine"), 409)["reason"] == "conflict"
+    await rest("DELETE", f"sessions/{session}")
+    assert (await rest("DELETE", "environments/venv:mine")).code == 204
+    assert (await rest("GET", "environments/venv:mine")).code == 404
