@@ -72,10 +72,12 @@ def declared(name: str, given: Mapping[str, Any]) -> Language:
     fields = {field.name for field in dataclasses.fields(Language)} - {"name"}
     if not {"suffix", "command"} <= set(given) <= fields:
         raise ValueError(
-            f"language {name}: needs suffix and command, knows {sorted(fields)}, and was given {sorted(given)}"
+            f"language {name}: needs suffix and command, knows {sorted(fields)}; was given {sorted(given)}"
         )
     words = {key: _tuples(value) for key, value in given.items()}
     language = Language(name.lower(), words.pop("aliases", ()), **words)
+    if not str(language.suffix).startswith(".") or language.policy not in ("run", "save", "refuse"):
+        raise ValueError(f"language {name}: its suffix begins with a dot, its policy is run, save or refuse")
     if language.policy == "run" and not any("{file}" in word for word in language.command):
         raise ValueError(f"language {name}: its command has no {{file}}, which stands for the file to run")
     return language
@@ -92,6 +94,7 @@ def _table(languages: Iterable[Language]) -> dict[str, Language]:
 _TYPESCRIPT = (("deno", "run", "--quiet", "{file}"), ("bun", "run", "{file}"), ("ts-node", "{file}"))
 _POWERSHELL = (("powershell", "-NoLogo", "-NoProfile", "-ExecutionPolicy", "Bypass", "-File", "{file}"),)
 
+# fmt: off
 #: In the order in which an environment lists them; the first is the default.
 LANGUAGES: dict[str, Language] = _table(
     [
@@ -124,6 +127,7 @@ LANGUAGES: dict[str, Language] = _table(
         Language("css", (), ".css", (), "save", comments=(("/*", "*/"),)),
     ]
 )
+# fmt: on
 
 
 def resolve(name: str, languages: Mapping[str, Language] = LANGUAGES) -> Language:

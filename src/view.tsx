@@ -106,13 +106,13 @@ function Groups({ trans, environments }: IGroupsProps): JSX.Element {
     <div
       className="jp-Exec-groups"
       role="region"
-      aria-label={trans.__('Environments')}
+      aria-label={trans.__('List of environments')}
       // It scrolls, so it has to be reachable with the keyboard.
       tabIndex={0}
     >
       {groupByKind(environments).map(([kind, members]) => (
         <section key={kind} aria-label={titleOf(kind, trans)}>
-          <h3 className="jp-Exec-groupTitle">{titleOf(kind, trans)}</h3>
+          <h4 className="jp-Exec-groupTitle">{titleOf(kind, trans)}</h4>
           <ul className="jp-Exec-list">
             {members.map(environment => (
               <Item

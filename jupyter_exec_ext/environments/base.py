@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
@@ -119,11 +120,15 @@ class PythonEnvironment(ABC):
 
     def variables(self) -> dict[str, str]:
         """Return the environment variables of whatever starts here: all of them, nothing is inherited."""
-        return allowed_variables(self.env_allow)
+        return {**allowed_variables(self.env_allow), "PATH": self.search_path()}
+
+    def search_path(self) -> str:
+        """Return the PATH of whatever starts here."""
+        return os.environ.get("PATH", os.defpath)
 
     def languages(self) -> dict[str, Language]:
         """Return the languages by name, those that can run here and those that are only saved or refused."""
-        return available(self._table, self.variables().get("PATH", ""))
+        return available(self._table, self.search_path())
 
     def language(self, name: str) -> Language:
         """Return the language of that name or alias; of an empty name, the first.

@@ -11,8 +11,8 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from .layout import bin_folders, read_small
-from .variables import denied, prepended
+from .layout import read_small
+from .variables import denied
 
 __all__ = ["conda_name", "conda_prefixes", "conda_variables", "is_conda"]
 
@@ -87,15 +87,14 @@ def conda_name(prefix: Path) -> str:
     return "base" if (prefix / "condabin").is_dir() or (prefix / "envs").is_dir() else prefix.name
 
 
-def conda_variables(prefix: Path, variables: Mapping[str, str]) -> dict[str, str]:
-    """Return what activation would add to these variables, short of its shell scripts."""
+def conda_variables(prefix: Path) -> dict[str, str]:
+    """Return the variables activation sets besides PATH, short of those of its shell scripts."""
     named = prefix.parent.name == "envs" or conda_name(prefix) == "base"
     return {
         **_stored(prefix),
         "CONDA_PREFIX": str(prefix),
         "CONDA_DEFAULT_ENV": conda_name(prefix) if named else str(prefix),
         "CONDA_SHLVL": "1",
-        "PATH": prepended(variables, *bin_folders(prefix, conda=True)),
     }
 
 

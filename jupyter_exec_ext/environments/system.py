@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from ..errors import EnvironmentFailed
 from ..models import Kind
 from .base import PythonEnvironment
-from .conda import conda_variables
+from .conda import conda_variables, is_conda
 from .layout import bin_folders, problem_with
 from .variables import prepended
 
@@ -49,11 +49,21 @@ class SystemPythonEnvironment(PythonEnvironment):
         return {"origin": "server", "executable": sys.executable, "python": platform.python_version()}
 
     def variables(self) -> dict[str, str]:
-        """Return the allowed variables; the server's own environment comes first on PATH."""
-        variables = super().variables()
-        prefix = Path(sys.prefix)
-        if sys.prefix != sys.base_prefix:
-            variables.update(VIRTUAL_ENV=sys.prefix, PATH=prepended(variables, *bin_folders(prefix)))
-        elif (prefix / "conda-meta").is_dir():
-            variables.update(conda_variables(prefix, variables))
-        return variables
+        """Return the allowed variables, and those that activate the server's own environment."""
+        if self._in_venv:
+            return {**super().variables(), "VIRTUAL_ENV": sys.prefix}
+        return {**super().variables(), **(conda_variables(Path(sys.prefix)) if self._in_conda else {})}
+
+    def search_path(self) -> str:
+        """Return the server's PATH, with its own environment first."""
+        if not self._in_venv and not self._in_conda:
+            return super().search_path()
+        return prepended(super().search_path(), *bin_folders(Path(sys.prefix), conda=self._in_conda))
+
+    @property
+    def _in_venv(self) -> bool:
+        return sys.prefix != sys.base_prefix
+
+    @property
+    def _in_conda(self) -> bool:
+        return not self._in_venv and is_conda(Path(sys.prefix))

@@ -19,9 +19,24 @@ ALLOWED: tuple[str, ...] = ("PATH", "HOME", "LANG", "LC_*", "TZ", "TMPDIR", "USE
 
 # Without these no program starts on Windows.
 _WINDOWS: tuple[str, ...] = (
-    "SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "COMSPEC", "PATHEXT", "TEMP", "TMP", "USERNAME", "USERPROFILE",
-    "HOMEDRIVE", "HOMEPATH", "APPDATA", "LOCALAPPDATA", "PROGRAMDATA", "PROGRAMFILES", "PROGRAMFILES(X86)",
-    "NUMBER_OF_PROCESSORS", "PROCESSOR_ARCHITECTURE",
+    "SYSTEMROOT",
+    "SYSTEMDRIVE",
+    "WINDIR",
+    "COMSPEC",
+    "PATHEXT",
+    "TEMP",
+    "TMP",
+    "USERNAME",
+    "USERPROFILE",
+    "HOMEDRIVE",
+    "HOMEPATH",
+    "APPDATA",
+    "LOCALAPPDATA",
+    "PROGRAMDATA",
+    "PROGRAMFILES",
+    "PROGRAMFILES(X86)",
+    "NUMBER_OF_PROCESSORS",
+    "PROCESSOR_ARCHITECTURE",
 )
 
 #: What never reaches a block, also where a pattern allows it; only its full name, given by the
@@ -59,9 +74,9 @@ def allowed_variables(extra: Iterable[str] = (), source: Mapping[str, str] | Non
     }
 
 
-def prepended(variables: Mapping[str, str], *directories: str) -> str:
-    """Return PATH with these directories first, each of them once."""
-    rest = [part for part in variables.get("PATH", os.defpath).split(os.pathsep) if part not in directories]
+def prepended(path: str, *directories: str) -> str:
+    """Return a search path with these directories first, each of them once."""
+    rest = [part for part in path.split(os.pathsep) if part not in directories]
     return os.pathsep.join([*directories, *rest])
 
 

@@ -79,6 +79,8 @@ class VenvPythonEnvironment(PythonEnvironment):
         self.installer = installer
         self.folder = folder or prefix.parent
         self.conda = recipe is None and is_conda(prefix)
+        self._interpreter = interpreter(prefix, conda=self.conda)
+        self._version: tuple[int, str | None] = (0, None)
         #: Descriptors that stay open until the last process of the preparation is gone.
         self.keep: tuple[int, ...] = ()
         #: Whether somebody prepares it, or is about to.
@@ -93,10 +95,6 @@ class VenvPythonEnvironment(PythonEnvironment):
         if reason is not None:
             raise EnvironmentFailed(f"{self.name} cannot be used: {reason}")
         return str(self._interpreter)
-
-    @property
-    def _interpreter(self) -> Path:
-        return interpreter(self.prefix, conda=self.conda)
 
     @property
     def _marker(self) -> Path:
@@ -126,20 +124,33 @@ class VenvPythonEnvironment(PythonEnvironment):
         found: dict[str, Any] = {
             "origin": "conda" if self.conda else "created" if made else "found",
             "path": str(self.prefix),
-            "python": read_config(self.prefix).get("version"),
+            "python": self._python_version(),
         }
         if made is not None:
             found.update(packages=list(made.packages), requirements=bool((made.requirements or "").strip()))
         return found
 
+    def _python_version(self) -> str | None:
+        """Return what ``pyvenv.cfg`` says, read again when the file is another."""
+        try:
+            stamp = os.stat(self.prefix / CONFIG).st_mtime_ns
+        except OSError:
+            return None
+        if self._version[0] != stamp:
+            self._version = (stamp, read_config(self.prefix).get("version"))
+        return self._version[1]
+
     def variables(self) -> dict[str, str]:
         """Return the allowed variables and those that activation sets."""
         variables = super().variables()
-        if self.conda:
-            variables.pop("VIRTUAL_ENV", None)
-            return {**variables, **conda_variables(self.prefix, variables)}
-        path = prepended(variables, *bin_folders(self.prefix))
-        return {**variables, "VIRTUAL_ENV": str(self.prefix), "PATH": path}
+        if not self.conda:
+            return {**variables, "VIRTUAL_ENV": str(self.prefix)}
+        variables.pop("VIRTUAL_ENV", None)
+        return {**variables, **conda_variables(self.prefix)}
+
+    def search_path(self) -> str:
+        """Return the server's PATH, with this environment first."""
+        return prepended(super().search_path(), *bin_folders(self.prefix, conda=self.conda))
 
     async def prepare(self, progress: Progress | None = None) -> None:
         """Make the environment; nothing where it is ready.

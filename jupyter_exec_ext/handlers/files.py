@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
@@ -14,6 +15,7 @@ from .answers import ReaderGone
 from .base import RESOURCE, ExecHandler, authorized
 
 BYTES = "application/octet-stream"
+_LAST_SECOND = 253402300799.0  # of the year 9999
 
 
 class FileRootHandler(ExecHandler):
@@ -24,8 +26,15 @@ class FileRootHandler(ExecHandler):
     async def get(self, session_id: str) -> None:
         """List them; links are named, never followed."""
         files, more = await self.manager.list_files(session_id)
-        answer = {"files": files, "more": True} if more else {"files": files}
+        shown = [{**file, "modified": _time(file["modified"])} for file in files]
+        answer = {"files": shown, "more": True} if more else {"files": shown}
         await self.answer_bytes(json.dumps(answer).encode())
+
+
+def _time(seconds: float) -> str:
+    """A time since 1970 in RFC 3339; a file can bear any, but only these years can be written so."""
+    bounded = min(max(seconds, 0.0), _LAST_SECOND)
+    return dt.datetime.fromtimestamp(bounded, dt.timezone.utc).isoformat().replace("+00:00", "Z")
 
 
 class FileHandler(ExecHandler):

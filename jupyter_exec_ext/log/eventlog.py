@@ -157,7 +157,7 @@ class EventLog(History):
         record.row = changed_row(record.row, execution)
         record.execution = _snapshot(execution)
         record.ended = True
-        self._memory.add(record, Entry(execution.last_event, "end", end_json(record.row)))
+        self._memory.add(record, Entry(execution.last_event, "end", end_json(record.row.record, now())))
 
     async def drain(self) -> None:
         """Wait while more is to be written than a disk that works would leave (backpressure).

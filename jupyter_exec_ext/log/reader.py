@@ -6,6 +6,7 @@ In WAL mode readers wait for nobody, and nobody waits for them.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sqlite3
 import threading
@@ -71,9 +72,9 @@ class Reader:
         try:
             connection = self._connection()
             return default if connection is None else work(connection, *arguments)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, ValueError) as error:
             self._forget()
-            if is_damage(error):
+            if is_damage(error) or isinstance(error, ValueError):
                 self._damaged()
             if "no such table" in str(error):  # the writer has not come so far
                 return default
@@ -182,7 +183,11 @@ def listing(db: sqlite3.Connection, wanted: Filter, limit: int) -> list[Executio
         values.extend(wanted.before)
     where = " AND ".join(conditions)
     query = f"SELECT {COLUMNS} {SOURCE} WHERE {where} ORDER BY e.created_at DESC, e.id DESC LIMIT ?"  # noqa: S608
-    return [execution_of(*row) for row in db.execute(query, (*values, limit))]
+    found = []
+    for row in db.execute(query, (*values, limit)):
+        with contextlib.suppress(ValueError):  # one damaged row must not hide the others
+            found.append(execution_of(*row))
+    return found
 
 
 def find_key(db: sqlite3.Connection, key: str) -> tuple[str, str] | None:

@@ -12,9 +12,10 @@ import math
 from typing import Any, NamedTuple
 
 from ..events import Event, EventType
-from ..models import CodeBlock, Execution, now
+from ..models import CodeBlock, Execution
 
 __all__ = [
+    "LOST",
     "Delete",
     "Entry",
     "Operation",
@@ -32,6 +33,9 @@ __all__ = [
 _OVERHEAD = 250
 _PLACEHOLDER_OVER = 200
 _LARGEST_DEPTH = 100
+
+#: What stands in the place of output that cannot be read any more.
+LOST = {"name": "stderr", "text": "\n[output that was lost when the execution log was damaged]\n"}
 
 _strict = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=str).encode
 
@@ -96,7 +100,10 @@ class Entry:
 
     def event(self) -> Event:
         """The event, made anew for every reader, so that none can change what another one sees."""
-        data = decode(self.json)
+        try:
+            data = decode(self.json)
+        except ValueError:  # SQLite has no checksums: damage within a text is found by nobody else
+            return Event("stream", dict(LOST), self.number)
         time = str(data.pop("time"))
         return Event(self.type, data, self.number, time)
 
@@ -168,9 +175,9 @@ def execution_of(record: bytes, code: bytes, last_event: int) -> Execution:
     return execution
 
 
-def end_json(row: Row, time: str | None = None) -> bytes:
+def end_json(record: bytes, time: str) -> bytes:
     """The data of an ``end`` event: the execution's record as it is stored, not written again."""
-    return b'{"execution":%b,"time":"%b"}' % (row.record, (time or now()).encode())
+    return b'{"execution":%b,"time":"%b"}' % (record, time.encode())
 
 
 class Record:

@@ -6,11 +6,11 @@ import contextlib
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from ..models import now
-from .record import encode
+from .record import LOST, decode, encode, end_json, execution_of
 
 __all__ = ["COPIED", "SHIFT", "damaged_executions", "lost_entry"]
 
@@ -24,37 +24,54 @@ COPIED = (
 
 def lost_entry() -> tuple[str, bytes]:
     """What stands in the place of an event that cannot be read any more, so that no number is missing."""
-    text = "\n[output that was lost when the execution log was damaged]\n"
-    return "stream", encode({"name": "stderr", "text": text, "time": now()})
+    return "stream", encode({**LOST, "time": now()})
 
 
-def damaged_executions(path: Path) -> Iterator[tuple[tuple[Any, ...], bytes, dict[int, tuple[str, bytes]]]]:
-    """For each execution that can be read: its columns, its code, and its readable events by number."""
-    db = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None)
+class Found(NamedTuple):
+    """One execution as far as it can be read: its columns (see `COPIED`), its code, all its events."""
+
+    columns: tuple[Any, ...]
+    code: bytes
+    events: list[tuple[str, bytes]]
+
+
+def damaged_executions(path: Path) -> Iterator[Found]:
+    """The executions of a damaged file that can be read, each with its numbers complete."""
+    name = f"file:{quote(str(path))}?mode=ro"
+    if not path.with_name(path.name + "-wal").exists():
+        name += "&immutable=1"  # else SQLite makes companion files beside it
+    db = sqlite3.connect(name, uri=True, isolation_level=None)
     try:
         for sequence in _sequences(db):
-            with contextlib.suppress(sqlite3.Error, TypeError):
-                row = db.execute(f"SELECT {COPIED} FROM executions WHERE seq = ?", (sequence,)).fetchone()  # noqa: S608
-                code = db.execute("SELECT blocks FROM code WHERE execution = ?", (sequence,)).fetchone()
-                yield tuple(row), code[0], _events(db, sequence, row[10])
+            with contextlib.suppress(sqlite3.Error, ValueError, TypeError):
+                yield _found(db, sequence)
     finally:
         db.close()
 
 
 def _sequences(db: sqlite3.Connection) -> list[int]:
-    found: list[int] = []
-    with contextlib.suppress(sqlite3.Error):
-        found.extend(sequence for (sequence,) in db.execute("SELECT seq FROM executions ORDER BY seq"))
-    return found
-
-
-def _events(db: sqlite3.Connection, sequence: int, last: int) -> dict[int, tuple[str, bytes]]:
-    """Read one by one, since a damaged page ends every longer walk."""
-    events: dict[int, tuple[str, bytes]] = {}
-    for number in range(1, last + 1):
+    found: set[int] = set()
+    for index in ("NOT INDEXED", "INDEXED BY executions_created"):  # one of the trees may be whole
         with contextlib.suppress(sqlite3.Error):
-            key = sequence * SHIFT + number
-            row = db.execute("SELECT type, data FROM events WHERE id = ?", (key,)).fetchone()
-            if row is not None:
-                events[number] = (row[0], row[1])
-    return events
+            found.update(n for (n,) in db.execute(f"SELECT seq FROM executions {index}"))  # noqa: S608
+    return sorted(found)
+
+
+def _found(db: sqlite3.Connection, sequence: int) -> Found:
+    columns = db.execute(f"SELECT {COPIED} FROM executions WHERE seq = ?", (sequence,)).fetchone()  # noqa: S608
+    (code,) = db.execute("SELECT blocks FROM code WHERE execution = ?", (sequence,)).fetchone()
+    record, ended_at, last = columns[12], columns[9], columns[10]
+    execution_of(record, code, last)  # SQLite has no checksums: what is there need not be what was written
+    events = [_event(db, sequence * SHIFT + number) for number in range(1, last + 1)]
+    if ended_at is not None and events and events[-1][0] != "end":
+        events[-1] = ("end", end_json(record, ended_at))
+    return Found(tuple(columns), code, events)
+
+
+def _event(db: sqlite3.Connection, key: int) -> tuple[str, bytes]:
+    """Read one by one, since a damaged page ends every longer walk."""
+    with contextlib.suppress(sqlite3.Error, ValueError):
+        row = db.execute("SELECT type, data FROM events WHERE id = ?", (key,)).fetchone()
+        if row is not None and decode(row[1]):
+            return row[0], row[1]
+    return lost_entry()

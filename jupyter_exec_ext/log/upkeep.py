@@ -10,7 +10,7 @@ from typing import Any
 
 from ..models import Execution, Verdict, now
 from .record import Row, end_json, execution_of, row_of
-from .rescue import COPIED, SHIFT, damaged_executions, lost_entry
+from .rescue import COPIED, SHIFT, Found, damaged_executions
 from .store import COLUMNS, SOURCE, Store, doom
 
 __all__ = ["Limits", "Upkeep"]
@@ -73,7 +73,7 @@ class Upkeep:
     def _insert_end(self, sequence: int, number: int, row: Row) -> None:
         self._db.execute(
             "INSERT INTO events VALUES (?, 'end', ?)",
-            (sequence * SHIFT + number, end_json(row)),
+            (sequence * SHIFT + number, end_json(row.record, now())),
         )
         self._db.execute(
             "UPDATE executions SET status = ?, ended_at = ?, record = ?, last_event = ? WHERE seq = ?",
@@ -84,24 +84,24 @@ class Upkeep:
         """Take over what can still be read of a damaged file."""
 
         def copy() -> None:
-            for columns, code, events in damaged_executions(aside):
-                self._rescue(columns, code, events)
+            for found in damaged_executions(aside):
+                self._take_over(found)
 
         self._store.transaction(copy)
 
-    def _rescue(self, columns: tuple[Any, ...], code: bytes, events: dict[int, tuple[str, bytes]]) -> None:
-        marks = ", ".join("?" * len(columns))
+    def _take_over(self, found: Found) -> None:
+        marks = ", ".join("?" * len(found.columns))
         cursor = self._db.execute(
             f"INSERT OR IGNORE INTO executions ({COPIED}) VALUES ({marks})",  # noqa: S608
-            columns,
+            found.columns,
         )
-        if not cursor.rowcount or cursor.lastrowid is None:
+        sequence = cursor.lastrowid
+        if not cursor.rowcount or sequence is None:
             return
-        self._db.execute("INSERT INTO code VALUES (?, ?)", (cursor.lastrowid, code))
-        last = columns[10]
+        self._db.execute("INSERT INTO code VALUES (?, ?)", (sequence, found.code))
         self._db.executemany(
             "INSERT INTO events VALUES (?, ?, ?)",
-            [(cursor.lastrowid * SHIFT + n, *(events.get(n) or lost_entry())) for n in range(1, last + 1)],
+            [(sequence * SHIFT + number, *event) for number, event in enumerate(found.events, 1)],
         )
 
     def retain(self, limits: Limits) -> bool:

@@ -137,14 +137,20 @@ class SupervisorClient:
         """
         pipe = asyncio.subprocess.PIPE
         try:
-            process = await asyncio.create_subprocess_exec(
-                *argv, stdin=pipe, stdout=pipe, stderr=pipe, env=env, cwd=cwd, start_new_session=True,
-                limit=2 * frames.CHUNK,
+            starting = asyncio.ensure_future(
+                asyncio.create_subprocess_exec(
+                    *argv, stdin=pipe, stdout=pipe, stderr=pipe, env=env, cwd=cwd, start_new_session=True,
+                    limit=2 * frames.CHUNK,
+                )
             )
+            # asyncio, cancelled in here, may wait for ever for pipes that it has not connected yet.
+            cancelled = await _uncancelled(starting)
+            client = cls(starting.result())
         except (OSError, ValueError) as error:
             raise EnvironmentFailed(f"The supervisor could not be started: {error}.") from error
-        client = cls(process)
         try:
+            if cancelled is not None:
+                raise cancelled
             await client._greet(patience)
         except BaseException:
             await client.close()
@@ -233,6 +239,7 @@ class SupervisorClient:
         self.lost = self.lost or lost
         if not self._hello.done():
             self._hello.set_exception(EnvironmentFailed(f"The supervisor did not start: {lost.message}"))
+            self._hello.exception()  # a start that was cancelled does not ask for it
         if isinstance(lost, ProtocolError):
             self._signal(signal.SIGKILL)
         for channel in self._channels.values():
@@ -304,6 +311,17 @@ async def request(client: SupervisorClient, op: str, **fields: Any) -> AsyncIter
         yield channel
     finally:
         client.release(channel)
+
+
+async def _uncancelled(work: asyncio.Future[Any]) -> asyncio.CancelledError | None:
+    """Wait for work that takes milliseconds, and return the cancellation that came meanwhile."""
+    cancelled = None
+    while not work.done():
+        try:
+            await asyncio.wait({work})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    return cancelled
 
 
 def _killed(number: int) -> str:

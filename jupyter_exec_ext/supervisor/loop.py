@@ -69,7 +69,7 @@ class Supervisor:
         if self._wake in ready:
             os.read(self._wake, 4096)
         if self._run is not None:
-            self._tend(ready, now)
+            self._tend(ready, time.monotonic())  # it may have begun in this very turn
         elif self._wake in ready:
             for pid, _, _ in self._tree.reap()[0]:
                 self._launcher.forget(pid)

@@ -226,7 +226,7 @@ class Run:
             "signal": os.WTERMSIG(self.status) if self.status is not None and not exited else None,
             "stopped": self.stopped,
             "survivors": self.survivors,
-            "wall": now - self._started,
+            "wall": max(0.0, now - self._started),
             "cpu": self.cpu,
             "rss": self.rss,
             "oom_kills": _kills.news() if self.status is not None and not exited else 0,

@@ -86,7 +86,7 @@ describe('the list', () => {
       environment()
     );
 
-    const headings = [...host.querySelectorAll('h3')].map(h => h.textContent);
+    const headings = [...host.querySelectorAll('h4')].map(h => h.textContent);
     expect(headings).toEqual([
       'Local command line',
       'Virtual environments',
@@ -100,7 +100,7 @@ describe('the list', () => {
 
     const region = host.querySelector<HTMLElement>('[role="region"]');
     expect(region?.tabIndex).toBe(0);
-    expect(region?.getAttribute('aria-label')).toBe('Environments');
+    expect(region?.getAttribute('aria-label')).toBe('List of environments');
   });
 
   it('shows hostile names as text', () => {

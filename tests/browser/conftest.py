@@ -36,9 +36,9 @@ def _chromium() -> str:
     pytest.fail("There is no Chromium; install it (apt-get install chromium) or name it in CHROMIUM.")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def browser() -> Iterator[Browser]:
-    """The browser."""
+    """The browser, for one test: Playwright keeps an event loop running, and pytest-jupyter has its own."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=_chromium(), args=FLAGS)
         yield browser
@@ -47,7 +47,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """A fresh window that remembers, in `dialogs`, what popped up."""
+    """A fresh window."""
     context = browser.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
     page = context.new_page()
     page.set_default_timeout(30_000)
@@ -108,6 +108,15 @@ class Lab:
             headers={"Authorization": f"token {TOKEN}"},
             timeout=30,
         )
+
+    def wait_until_ready(self, name: str) -> None:
+        """Wait until an environment is no longer being prepared; it must be ready then."""
+        deadline = time.monotonic() + 60
+        state = {"status": "preparing"}
+        while state["status"] == "preparing" and time.monotonic() < deadline:
+            time.sleep(0.1)
+            state = self.request("GET", f"api/exec/environments/{name}").json()
+        assert state["status"] == "ready", state
 
     def open(self, page: Page) -> None:
         """Open JupyterLab in a window."""

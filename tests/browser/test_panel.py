@@ -2,44 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import time
-from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Page, expect
 
-from .conftest import ROOT, Lab
+from .conftest import Lab
+from .screen import PANEL, item, open_panel, run_command, screenshot
 
-PANEL = "#jupyter-exec-ext-panel"
 HOSTILE = "<img src=x onerror=\"alert('hacked')\"><script>alert(1)</script>\u202egnp.exe"
-
-
-def open_panel(page: Page) -> Locator:
-    """Click on the icon in the left side bar."""
-    page.get_by_role("tab", name="Code execution").click()
-    panel = page.locator(PANEL)
-    expect(panel).to_be_visible()
-    return panel
-
-
-def item(panel: Locator, name: str) -> Locator:
-    return panel.locator(f'[data-environment="{name}"]')
-
-
-def run_command(page: Page, command: str) -> None:
-    page.evaluate("command => window.jupyterapp.commands.execute(command)", command)
-
-
-def wait_until_ready(lab: Lab, name: str) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        state = lab.request("GET", f"api/exec/environments/{name}").json()
-        if state["status"] != "preparing":
-            break
-        time.sleep(0.1)
-    assert state["status"] == "ready", state
 
 
 def test_panel_lists_the_local_command_line_and_says_that_it_is_not_isolated(lab: Lab, page: Page) -> None:
@@ -56,7 +27,6 @@ def test_panel_lists_the_local_command_line_and_says_that_it_is_not_isolated(lab
     expect(local).to_contain_text("python")
     expect(local).to_contain_text("default")
     expect(panel.get_by_role("heading", name="Local command line")).to_be_visible()
-    _save_screenshot(lab, page, panel)
 
 
 def test_an_environment_made_elsewhere_appears_without_a_refresh(lab: Lab, page: Page) -> None:
@@ -89,7 +59,7 @@ def test_a_hostile_name_is_shown_as_text(lab: Lab, page: Page) -> None:
         "POST", "api/exec/environments", kind="venv", name="venv:hostile", display_name=HOSTILE
     )
     assert made.status_code == 201, made.text
-    wait_until_ready(lab, "venv:hostile")
+    lab.wait_until_ready("venv:hostile")
 
     # when the panel shows it
     lab.open(page)
@@ -118,7 +88,7 @@ def test_the_panel_works_with_the_keyboard_alone(lab: Lab, page: Page) -> None:
 
     # then the list is read again, and what scrolls can be reached, too.
     assert answer.value.ok
-    region = panel.get_by_role("region", name="Environments")
+    region = panel.get_by_role("region", name="List of environments")
     region.focus()
     expect(region).to_be_focused()
 
@@ -137,7 +107,7 @@ def test_a_server_that_went_away_is_an_error_with_a_way_back(own_lab: Lab, page:
     alert = panel.get_by_role("alert")
     expect(alert).to_contain_text("The server does not answer")
     expect(item(panel, "local")).to_have_count(0)
-    _screenshot(page, "panel-error.png")
+    screenshot(page, "panel-error.png")
 
     # And when it is back, trying again shows the list.
     own_lab.start()
@@ -200,23 +170,6 @@ def test_environments_of_every_state_can_be_told_apart(lab: Lab, page: Page) -> 
     expect(item(panel, "docker:python")).to_contain_text("container")
     expect(item(panel, "venv:new")).to_contain_text("preparing")
     expect(item(panel, "sandbox").locator(".jp-Exec-isolation")).to_have_text("process")
-    headings = panel.locator("h3").all_text_contents()
+    headings = panel.locator("h4").all_text_contents()
     assert headings == ["Local command line", "Virtual environments", "Sandboxes", "Containers"]
-    _screenshot(page, "panel-states.png")
-
-
-def _save_screenshot(lab: Lab, page: Page, panel: Locator) -> None:
-    """The picture of the README; only made where SCREENSHOTS names a directory."""
-    if not os.environ.get("SCREENSHOTS"):
-        return
-    lab.request("POST", "api/exec/environments", kind="venv", name="venv:analysis", display_name="Analysis")
-    wait_until_ready(lab, "venv:analysis")
-    expect(item(panel, "venv:analysis")).to_have_attribute("data-status", "ready")
-    page.mouse.move(700, 700)
-    _screenshot(page, "panel.png")
-    lab.request("DELETE", "api/exec/environments/venv:analysis")
-
-
-def _screenshot(page: Page, name: str) -> None:
-    if directory := os.environ.get("SCREENSHOTS"):
-        page.screenshot(path=ROOT / Path(directory) / name)
+    screenshot(page, "panel-states.png")

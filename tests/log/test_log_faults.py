@@ -158,12 +158,12 @@ async def test_a_damaged_file_is_moved_aside_at_the_start(open_log: Any, log_pat
         await log.flush()
         # then
         assert "moved to" in log.warning
-        (aside,) = [p for p in log_path.parent.iterdir() if ".damaged-" in p.name]
+        (aside,) = [p for p in log_path.parent.iterdir() if ".damaged-" in p.name and p.suffix[-4:] not in ("-wal", "-shm")]
         assert str(aside) in log.warning
         assert aside.stat().st_size > 0
         for found in await log.list():  # what could be read of the old one is complete in its numbers
             assert await numbers(log, found) == list(range(1, found.last_event + 1))
-        if damage in ("middle", "cut"):
+        if damage == "middle":
             assert len(await log.list()) > 1
     async with open_log() as log:
         assert (await log.get(execution.id)).output == "new"

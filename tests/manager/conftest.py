@@ -126,7 +126,7 @@ def state() -> tuple[set[Any], set[int], set[str]]:
     """The tasks, child processes and descriptors of this process."""
     gc.collect()
     return (
-        asyncio.all_tasks(),
+        asyncio.all_tasks() - {asyncio.current_task()},
         {child.pid for child in psutil.Process().children(recursive=True)},
         set(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else set(),
     )

@@ -47,7 +47,8 @@ async def test_a_running_execution_ends_cancelled_with_its_output(house: Any) ->
         await it.manager.cancel(running.id)
 
         ended = await it.manager.wait(running.id, 20)
-        assert (ended.status, ended.exit_code, ended.output) == ("cancelled", 130, "began\n")
+        assert (ended.status, ended.exit_code) == ("cancelled", 130)
+        assert ended.output.startswith("began\n")
         assert len(await ends(it, running)) == 1
 
 

@@ -103,7 +103,7 @@ async def test_a_deleted_session_cancels_what_is_queued_and_what_runs(house: Any
             ended = await it.manager.wait(one.id, 0)
             assert (ended.status, ended.exit_code) == ("cancelled", 130)
             assert ended.verdict.cause
-        assert (await it.manager.get(running.id)).output == "began\n"
+        assert (await it.manager.get(running.id)).output.startswith("began\n")
         with pytest.raises(NotFound):
             await it.submit("1", session=session)
         assert psutil.Process().children(recursive=True) == []
