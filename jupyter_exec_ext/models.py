@@ -32,14 +32,10 @@ __all__ = [
 
 Kind = Literal["kernel", "local", "venv", "sandbox", "docker", "slurm"]
 Isolation = Literal["none", "process", "container"]
-Status = Literal[
-    "queued", "running", "ok", "failed", "timeout", "cancelled", "oom", "env_error", "lost"
-]
+Status = Literal["queued", "running", "ok", "failed", "timeout", "cancelled", "oom", "env_error", "lost"]
 
 #: The statuses an execution can end with; it has exactly one of them, once.
-ENDED: frozenset[str] = frozenset(
-    {"ok", "failed", "timeout", "cancelled", "oom", "env_error", "lost"}
-)
+ENDED: frozenset[str] = frozenset({"ok", "failed", "timeout", "cancelled", "oom", "env_error", "lost"})
 
 MAX_BLOCKS = 1000
 LABEL = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
@@ -61,9 +57,7 @@ def _utf8(text: str) -> str:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise ValueError(
-            f"holds a lone surrogate at character {error.start}, which is not text"
-        ) from None
+        raise ValueError(f"holds a lone surrogate at character {error.start}, which is not text") from None
     return text
 
 

@@ -22,8 +22,9 @@ NEEDED = (
     "jupyter_exec_ext/handlers/rest-api.yml",
     "jupyter_exec_ext/py.typed",
 )
-# A development bundle is evaluated piece by piece, or names its sources.
-FOREIGN = (b"eval(", b"sourceMappingURL")
+# A development bundle is evaluated piece by piece, or names its sources. (The loader of style sheets
+# holds the words "/*# sourceMappingURL" in every bundle.)
+FOREIGN = (b"sourceURL=webpack", b"//# sourceMappingURL")
 
 
 def faults(wheel: ZipFile) -> list[str]:

@@ -185,16 +185,16 @@ function Item({ trans, environment }: IItemProps): JSX.Element {
             {trans.__('default')}
           </span>
         )}
-        <IsolationBadge trans={trans} environment={environment} />
       </div>
       <div className="jp-Exec-itemBody">
         <Status trans={trans} environment={environment} />
-        {languages.length > 0 && (
-          <bdi className="jp-Exec-languages">
-            {languages.map(plain).join(', ')}
-          </bdi>
-        )}
+        <IsolationBadge trans={trans} environment={environment} />
       </div>
+      {languages.length > 0 && (
+        <p className="jp-Exec-languages">
+          <bdi>{languages.map(plain).join(', ')}</bdi>
+        </p>
+      )}
       {reason && (
         <p className="jp-Exec-reason">
           <bdi>{plain(reason)}</bdi>

@@ -148,3 +148,11 @@ def live_server(tmp_path: Path) -> Iterator[Callable[..., LiveServer]]:
     yield start
     for server in servers:
         server.stop(signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    """One server for all tests of a module, which can create no environments."""
+    server = LiveServer(tmp_path_factory.mktemp("shared"), "--EnvironmentRegistry.allow_create=False")
+    yield server
+    server.stop(signal.SIGTERM)

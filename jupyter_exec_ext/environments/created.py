@@ -109,6 +109,9 @@ class CreatedEnvironments:
 
         Raises `Conflict` where another server is at it.
         """
+        for folder in (*reversed(self.folder.parents), self.folder):
+            if not folder.exists():
+                folder.mkdir(mode=0o700, exist_ok=True)
         lease = Lease(label, self.folder / _MAKING)
         deadline = time.monotonic() + _CLAIM_SECONDS
         while True:
@@ -198,7 +201,7 @@ class CreatedEnvironments:
         text = read_small(self.folder / label / _RECORD, _RECORD_BYTES)
         try:
             record = _record_of(json.loads(text)) if text else None
-        except (ValueError, TypeError, RecursionError):
+        except (ValueError, TypeError, AttributeError, RecursionError):
             return None
         return record if record is not None and record.label == label else None
 

@@ -57,7 +57,7 @@ class EnvironmentMaker:
         self._logger = logger
         self._made: dict[str, tuple[Record, VenvPythonEnvironment]] = {}
         self._preparations: dict[str, Preparation] = {}
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._tasks: dict[str, asyncio.Task[Record | None]] = {}
         self._deleting: set[str] = set()
         self._stopped = False
 
@@ -102,35 +102,49 @@ class EnvironmentMaker:
         begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         task = asyncio.create_task(self._make(record, preparation, begun), name=f"prepare {record.name}")
         self._tasks[record.name] = task
-        task.add_done_callback(lambda _: self._over(record.name, begun))
+        task.add_done_callback(partial(self._over, record.name, preparation, begun))
         await asyncio.shield(begun)
 
-    def _over(self, name: str, begun: asyncio.Future[None]) -> None:
-        self._tasks.pop(name, None)
-        if not begun.done():
-            self._preparations.pop(name, None)
-            begun.set_exception(Unavailable(f"The creation of {name} was broken off; try again."))
-
-    async def _make(self, record: Record, preparation: Preparation, begun: asyncio.Future[None]) -> None:
-        """Make it, whatever happens: the task's whole life."""
+    async def _make(
+        self, record: Record, preparation: Preparation, begun: asyncio.Future[None]
+    ) -> Record | None:
+        """Make it: the task's whole life. What became of it; None where it could not even begin."""
         leases: list[Lease] = []
         try:
             await finish(lambda: leases.append(self._begin(record)))
             self._changed()
             begun.set_result(None)
-            await self._prepare(record, preparation, leases[0])
+            return await self._prepare(record, preparation, leases[0])
         except asyncio.CancelledError:
             if leases:
                 await finish(partial(self._store.discard, record.label))
-            preparation.end("unavailable", f"The preparation of {record.name} was broken off.")
             raise
         except (ExecError, OSError) as error:
-            self._preparations.pop(record.name, None)
             begun.set_exception(_refusal(record.name, error))
+            return None
         finally:
             for lease in leases:
                 await finish(lease.release)
-            self._changed()
+
+    def _over(
+        self,
+        name: str,
+        preparation: Preparation,
+        begun: asyncio.Future[None],
+        task: asyncio.Task[Record | None],
+    ) -> None:
+        """Tell that it has ended, when nothing stands in the way of the next one any more."""
+        self._tasks.pop(name, None)
+        broken_off = f"The preparation of {name} was broken off."
+        outcome = None if task.cancelled() else task.result()
+        if not begun.done():
+            begun.set_exception(Unavailable(broken_off))
+        self._changed()
+        if outcome is None:
+            self._preparations.pop(name, None)
+            preparation.end("unavailable", broken_off)
+        else:
+            preparation.end("unavailable" if outcome.reason else "ready", outcome.reason)
 
     def _begin(self, record: Record) -> Lease:
         lease = self._store.claim(record.label)
@@ -141,7 +155,7 @@ class EnvironmentMaker:
             raise
         return lease
 
-    async def _prepare(self, record: Record, preparation: Preparation, lease: Lease) -> None:
+    async def _prepare(self, record: Record, preparation: Preparation, lease: Lease) -> Record:
         environment = self._made[record.name][1]
         environment.keep = () if lease.descriptor is None else (lease.descriptor,)
         try:
@@ -154,7 +168,7 @@ class EnvironmentMaker:
         finally:
             environment.keep = ()
         await finish(partial(self._record, outcome))
-        preparation.end("unavailable" if outcome.reason else "ready", outcome.reason)
+        return outcome
 
     def _record(self, outcome: Record) -> None:
         try:

@@ -30,7 +30,7 @@ __all__ = ["EnvironmentRegistry"]
 
 # How long a list may look for what is new; the walk goes on where it stopped with the next one.
 _LIST_SECONDS = 0.05
-_START_SECONDS = 20.0
+_START_SECONDS = 2.0
 
 # The class has a method `list`, which hides the type within it.
 Environments = list[Environment]

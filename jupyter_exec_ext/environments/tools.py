@@ -9,7 +9,7 @@ import subprocess
 import sys
 import unicodedata
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -34,6 +34,7 @@ _ELSEWHERE = (
 _LINE_BYTES = 10_000
 _LINE_LENGTH = 300
 _LAST_LINES = 12
+_TOLD_LINES = 1000
 _LAST_LENGTH = 1000
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _USER_INFO = re.compile(r"(?<=://)[^/\s@]+@")
@@ -74,7 +75,7 @@ class Tool:
     keep: tuple[int, ...] = ()
 
     async def run(self, command: Sequence[str], told: Callable[[str], None]) -> None:
-        """Run one command to its end, and tell each line it prints.
+        """Run one command to its end, and tell each line it prints, up to the first `_TOLD_LINES`.
 
         When cancelled it ends the command and all its children, and waits until they are gone.
 
@@ -83,15 +84,12 @@ class Tool:
         EnvironmentFailed
             Where it cannot be started, or ends with another exit code than 0; with its last lines.
         """
-        last: deque[str] = deque(maxlen=_LAST_LINES)
+        last: deque[bytes] = deque(maxlen=_LAST_LINES)
         loop = asyncio.get_running_loop()
-
-        def line(text: str) -> None:
-            last.append(text)
-            loop.call_soon_threadsafe(told, text)
-
         process = self._start(command)
-        reading = asyncio.ensure_future(asyncio.to_thread(_follow, process, line))
+        reading = asyncio.ensure_future(
+            asyncio.to_thread(_follow, process, last, lambda text: loop.call_soon_threadsafe(told, text))
+        )
         try:
             code = await asyncio.shield(reading)
         except asyncio.CancelledError:
@@ -127,26 +125,30 @@ async def _end(process: subprocess.Popen[bytes], reading: asyncio.Future[int]) -
             continue
 
 
-def _follow(process: subprocess.Popen[bytes], told: Callable[[str], None]) -> int:
+def _follow(process: subprocess.Popen[bytes], last: deque[bytes], tell: Callable[[str], object]) -> int:
     """Read the lines until the end; runs in a thread, since not every event loop has subprocesses."""
     with process:
         stdout: IO[bytes] | None = process.stdout
+        told = 0
         while stdout is not None and (raw := stdout.readline(_LINE_BYTES)):
-            text = _clean(raw.decode("utf-8", "replace"))
-            if text:
-                told(text)
+            if not raw.isspace():
+                last.append(raw)
+            if told < _TOLD_LINES and (text := _clean(raw)):
+                told += 1
+                tell(text)
         return process.wait()
 
 
-def _clean(text: str) -> str:
+def _clean(raw: bytes) -> str:
     """Make a line fit to be shown: no colours, controls or passwords, and not too long."""
+    text = raw.decode("utf-8", "replace")
     text = _USER_INFO.sub("***@", _ESCAPES.sub("", text))
     shown = "".join(c for c in text.expandtabs() if unicodedata.category(c) not in ("Cc", "Cf", "Cs"))
     return shown.strip()[:_LINE_LENGTH]
 
 
-def _failure(program: str, code: int, last: Sequence[str]) -> str:
+def _failure(program: str, code: int, last: Iterable[bytes]) -> str:
     name = os.path.basename(program).removesuffix(".exe")
-    said = " ".join(last)
+    said = " ".join(filter(None, map(_clean, last)))
     said = "\u2026" + said[-_LAST_LENGTH:] if len(said) > _LAST_LENGTH else said
     return f"{name} ended with exit code {code}" + (f" and said: {said}" if said else " and said nothing")

@@ -1,11 +1,9 @@
-"""One execution and its blocks, from the executor's side: requests down, events up, one outcome."""
+"""One block, from the executor's side: the request down, its frames up as events."""
 
 from __future__ import annotations
 
 import asyncio
 import codecs
-import contextlib
-import time
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
@@ -14,116 +12,27 @@ from pydantic import ValidationError
 
 from ..blocks import silence_pip
 from ..errors import ExecError, ProtocolError, SessionLost
-from ..events import Event, Outcome
+from ..events import Event
 from ..languages import Language
-from ..models import CodeBlock, Verdict
+from ..models import CodeBlock
 from ..supervisor.client import Channel, Frame, Report, SupervisorClient
 from ..supervisor.frames import STDERR, STDOUT
-from .base import RunOptions
-from .verdict import CANCELLED, TIMED_OUT, Judgement, judge
+from .verdict import Judgement, judge
 
 if TYPE_CHECKING:
     from .commandline import CommandLineCodeExecutor
+    from .execution import Execution
 
 #: Seconds beyond the ladder's own after which a supervisor that has not reported counts as lost.
 SLACK = 4.0
 #: Characters of the end of standard error that may tell of a limit.
 TAIL_READ = 4000
-#: The least output that is kept of a block when the ones before it have used up the limit.
-LEAST_OUTPUT = 4096
+
+# The bytes that go on a character; after a gap they are the rest of one whose beginning was dropped.
+_CONTINUATION = bytes(range(0x80, 0xC0))
 
 # Two runs never use the same named file at once: the second waits until the first has ended.
 _files: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-
-
-class Execution:
-    """What the blocks of one execution have in common, and what they came to."""
-
-    def __init__(self, options: RunOptions, output_limit: int) -> None:
-        self.options = options
-        self.channel: Channel | None = None
-        self.code_files: list[str] = []
-        self.verdict = Verdict(cpu_seconds=0.0, max_rss_bytes=0)
-        self.cancelled = asyncio.Event()
-        self.truncated = False
-        self._room = output_limit
-        self._judgement: Judgement | None = None
-        self._started = time.monotonic()
-
-    @property
-    def over(self) -> bool:
-        """Whether no further block is to be run."""
-        bad = self._judgement is not None and self._judgement.status != "ok"
-        stops = self.options.stop_on_error or (bad and self._judgement.status != "failed")  # type: ignore[union-attr]
-        return self.cancelled.is_set() or (bad and stops) or self.remaining == 0
-
-    @property
-    def remaining(self) -> float | None:
-        """Seconds until the timeout; None where there is none."""
-        if self.options.timeout is None:
-            return None
-        return max(0.0, self._started + self.options.timeout - time.monotonic())
-
-    def shares(self) -> tuple[int, int]:
-        """Bytes of head and of tail that the next block may print."""
-        half = max(LEAST_OUTPUT, self._room) // 2
-        return half, half
-
-    async def cancel(self) -> None:
-        """Stop the block that runs, and run no other."""
-        self.cancelled.set()
-        if self.channel is not None:
-            with contextlib.suppress(ExecError):
-                await self.channel.send("stop")
-
-    def add(self, report: Report, judgement: Judgement, kept: int) -> None:
-        """Take the end of a block into account."""
-        verdict = self.verdict
-        self._room -= kept
-        verdict.cpu_seconds = round((verdict.cpu_seconds or 0) + report.cpu, 6)
-        verdict.max_rss_bytes = max(verdict.max_rss_bytes or 0, report.rss)
-        verdict.survivors += report.survivors
-        self._set(judgement)
-
-    def fail(self, error: ExecError) -> None:
-        """The environment failed, or the session was lost."""
-        lost = isinstance(error, SessionLost)
-        self.verdict.state_kept = False
-        self._set(Judgement("lost" if lost else "env_error", None, error.message))
-
-    def _set(self, judgement: Judgement) -> None:
-        first = self._judgement
-        if first is None or first.status == "ok":
-            self._judgement = judgement
-        self.verdict.limits_hit += [name for name in judgement.limits_hit if name not in self.verdict.limits_hit]
-
-    def outcome(self) -> Outcome:
-        """What the execution came to."""
-        judgement = self._judgement or Judgement("ok", 0)
-        if judgement.status == "ok" and self.cancelled.is_set():
-            judgement = Judgement("cancelled", CANCELLED, "It was cancelled.")
-        elif judgement.status == "ok" and self.remaining == 0 and self._unfinished:
-            judgement = _timed_out(self.options.timeout)
-        verdict = self.verdict
-        verdict.cause, verdict.signal = judgement.cause, judgement.signal
-        verdict.wall_seconds = round(time.monotonic() - self._started, 6)
-        if self.truncated:
-            verdict.limits_hit.append("output")
-        if verdict.survivors:
-            verdict.state_kept = False
-            verdict.cause = f"{verdict.cause or 'It ended.'} {verdict.survivors} of its processes could not be killed."
-        files = list(dict.fromkeys(self.code_files))
-        return Outcome(judgement.status, judgement.exit_code, verdict, files, [], self.truncated)
-
-    _unfinished = False
-
-    def leave_unfinished(self) -> None:
-        """The time was up before this block could start."""
-        self._unfinished = True
-
-
-def _timed_out(timeout: float | None) -> Judgement:
-    return Judgement("timeout", TIMED_OUT, f"Timeout: it ran longer than {timeout:g} s and was stopped.")
 
 
 class BlockRun:
@@ -261,10 +170,12 @@ class BlockRun:
     def _stream(self, kind: int, data: bytes) -> list[Event]:
         self._kept += len(data)
         if self._kept > self._head + self._tail:
-            raise ProtocolError("The session's supervisor sent more output than it may; the session was ended.")
+            raise ProtocolError(
+                "The session's supervisor sent more output than it may; the session was ended."
+            )
         if kind in self._after_gap:
             self._after_gap.discard(kind)
-            data = data.lstrip(bytes(range(0x80, 0xC0)))  # the rest of a character whose beginning was dropped
+            data = data.lstrip(_CONTINUATION)
         text = self._decoders[kind].decode(data)
         return [self._printed_event(kind, text)] if text else []
 
@@ -277,7 +188,7 @@ class BlockRun:
         path = str(fields.get("path"))
         self._execution.code_files.append(path)
         if fields["op"] == "saved":
-            self._execution._set(Judgement("ok", 0))
+            self._execution.judged(Judgement("ok", 0))
         return [Event("block", {"index": self._index, "language": self._language.name, "file": path})]
 
     def _on_asks(self, fields: dict[str, Any]) -> list[Event]:
@@ -287,7 +198,9 @@ class BlockRun:
 
     def _on_dropping(self, fields: dict[str, Any]) -> list[Event]:
         dropped = int(fields.get("dropped", 0))
-        return [Event("progress", {"label": "bytes of output over the limit", "current": dropped, "total": None})]
+        return [
+            Event("progress", {"label": "bytes of output over the limit", "current": dropped, "total": None})
+        ]
 
     def _on_dropped(self, fields: dict[str, Any]) -> list[Event]:
         dropped, total = int(fields.get("dropped", 0)), int(fields.get("total", 0))
@@ -314,7 +227,7 @@ class BlockRun:
         return events
 
     def _on_refused(self, fields: dict[str, Any]) -> list[Event]:
-        self._execution._set(Judgement("env_error", None, str(fields.get("message"))[:1000]))
+        self._execution.judged(Judgement("env_error", None, str(fields.get("message"))[:1000]))
         return []
 
 

@@ -14,14 +14,24 @@ from typing import Any
 
 from ..blocks import file_name_of
 from ..environments.base import PythonEnvironment
-from ..errors import Conflict, ExecError, InvalidRequest, NotFound, Refused, SessionLost, UnknownLanguage
+from ..errors import (
+    Conflict,
+    ExecError,
+    InvalidRequest,
+    NotFound,
+    ProtocolError,
+    Refused,
+    SessionLost,
+    UnknownLanguage,
+)
 from ..events import Event
 from ..languages import Language
 from ..models import CodeBlock
 from ..supervisor.client import Frame, SupervisorClient, request
 from ..supervisor.frames import CHUNK, DATA
 from .base import CodeExecutor, RunOptions
-from .blockrun import BlockRun, Execution
+from .blockrun import BlockRun
+from .execution import Execution
 
 __all__ = ["CommandLineCodeExecutor"]
 
@@ -71,6 +81,9 @@ class CommandLineCodeExecutor(CodeExecutor):
         self._client: SupervisorClient | None = None
         self._languages: dict[str, Language] = {}
         self._execution: Execution | None = None
+        # One at a time starts or ends the supervisor: a run that finds it dead, restart, stop.
+        self._life = asyncio.Lock()
+        self._stopped = False
 
     @abstractmethod
     async def _connect(self, private: Path) -> SupervisorClient:
@@ -80,10 +93,23 @@ class CommandLineCodeExecutor(CodeExecutor):
 
     async def start(self) -> None:
         """Start the supervisor. Raises `EnvironmentFailed`."""
+        self._stopped = False
+        async with self._life:
+            await self._begin()
+
+    async def _begin(self) -> None:
+        if self._stopped:
+            raise SessionLost("The session was stopped.")
         if self._private is None:
             self._private = Path(tempfile.mkdtemp(prefix="jupyter-exec-"))
         self._private.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._client = await self._connect(self._private.resolve())
+
+    async def _end(self) -> None:
+        # Ours until it has ended: a close that is cancelled is done again by the next one.
+        if self._client is not None:
+            await self._client.close()
+            self._client = None
 
     @property
     def alive(self) -> bool:
@@ -97,19 +123,25 @@ class CommandLineCodeExecutor(CodeExecutor):
 
     async def stop(self) -> None:
         """End whatever runs, and remove the private directory where it is our own."""
-        client, self._client = self._client, None
-        if client is not None:
-            await client.close()
-        if self._own_private and self._private is not None:
-            await asyncio.to_thread(shutil.rmtree, self._private, ignore_errors=True)
-            self._private = None
+        self._stopped = True
+        async with self._life:
+            await self._end()
+            if self._own_private and self._private is not None:
+                await asyncio.to_thread(shutil.rmtree, self._private, ignore_errors=True)
+                self._private = None
 
     async def restart(self) -> None:
         """End whatever runs, and start a new supervisor."""
-        client, self._client = self._client, None
-        if client is not None:
-            await client.close()
-        await self.start()
+        async with self._life:
+            await self._end()
+            await self._begin()
+
+    async def _revive(self) -> None:
+        """Start a new supervisor where the old one has died."""
+        async with self._life:
+            if not self.alive:
+                await self._end()
+                await self._begin()
 
     # -- runs ----------------------------------------------------------------------------------------
 
@@ -153,13 +185,15 @@ class CommandLineCodeExecutor(CodeExecutor):
                 return
             try:
                 if not self.alive:
-                    await self.restart()
+                    await self._revive()
                 run = BlockRun(self, execution, index, block, language, name)
                 async with contextlib.aclosing(run.events(self._live)) as events:
                     async for event in events:
                         yield event
             except ExecError as error:
                 execution.fail(error)
+                if isinstance(error, ProtocolError) and self._client is not None:
+                    self._client.kill(error)
 
     @property
     def _live(self) -> SupervisorClient:
@@ -204,9 +238,9 @@ class CommandLineCodeExecutor(CodeExecutor):
     async def read_file(self, path: str) -> AsyncIterator[bytes]:
         """The contents of a file, in pieces."""
         async with request(await self._ready(), "get", path=path) as channel:
-            _accepted(await channel.receive())
             ended = False
             try:
+                _accepted(await channel.receive())
                 while (frame := _accepted(await channel.receive())).kind == DATA:
                     yield frame.data
                 ended = True
@@ -218,8 +252,8 @@ class CommandLineCodeExecutor(CodeExecutor):
     async def write_file(self, path: str, chunks: AsyncIterator[bytes]) -> None:
         """Write a file; it takes its place when it is complete."""
         async with request(await self._ready(), "put", path=path) as channel:
-            _accepted(await channel.receive())
             try:
+                _accepted(await channel.receive())
                 async for chunk in chunks:
                     for start in range(0, len(chunk), CHUNK):
                         await channel.send_data(chunk[start : start + CHUNK])
@@ -237,7 +271,7 @@ class CommandLineCodeExecutor(CodeExecutor):
 
     async def _ready(self) -> SupervisorClient:
         if not self.alive and self._execution is None:
-            await self.restart()
+            await self._revive()
         return self._live
 
 

@@ -55,7 +55,9 @@ async def _probe() -> tuple[str, ...]:
 async def _works(command: tuple[str, ...]) -> bool:
     nothing = asyncio.subprocess.DEVNULL
     try:
-        process = await asyncio.create_subprocess_exec(*command, stdin=nothing, stdout=nothing, stderr=nothing)
+        process = await asyncio.create_subprocess_exec(
+            *command, stdin=nothing, stdout=nothing, stderr=nothing
+        )
     except OSError:
         return False
     try:

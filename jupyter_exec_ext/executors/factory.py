@@ -69,7 +69,11 @@ class CodeExecutorFactory:
             return executor
         if not isinstance(executor, str):
             raise InvalidRequest("executor: give the name of an executor, or an executor.", field="executor")
-        options = {"environment": SystemPythonEnvironment(), "workspace": os.getcwd(), **config.get(executor, {})}
+        options = {
+            "environment": SystemPythonEnvironment(),
+            "workspace": os.getcwd(),
+            **config.get(executor, {}),
+        }
         return self._make(executor, **options)
 
     def for_environment(
@@ -81,7 +85,11 @@ class CodeExecutorFactory:
     ) -> CodeExecutor:
         """Make the executor for a session of this environment (the manager calls this)."""
         return self._make(
-            _OF_KIND[environment.kind], environment=environment, workspace=workspace, private=private, **settings
+            _OF_KIND[environment.kind],
+            environment=environment,
+            workspace=workspace,
+            private=private,
+            **settings,
         )
 
     def _make(self, name: str, **options: Any) -> CodeExecutor:

@@ -57,7 +57,9 @@ def judge(report: Report, *, limits: Limits, timeout: float | None, printed: str
     if report.problem:
         return Judgement("env_error", None, f"The program could not be started: {report.problem}.")
     if report.stopped == "timeout":
-        return Judgement("timeout", TIMED_OUT, f"Timeout: it ran longer than {timeout:g} s and was stopped.", name)
+        return Judgement(
+            "timeout", TIMED_OUT, f"Timeout: it ran longer than {timeout:g} s and was stopped.", name
+        )
     if report.stopped is not None:
         return Judgement("cancelled", CANCELLED, "It was cancelled.", name)
     if report.signal is not None:

@@ -170,9 +170,12 @@ class AnsweringHandler(ExtensionHandlerMixin, APIHandler):
             status_code = status_of(error)
         elif isinstance(error, ReaderGone):
             status_code, kwargs["reason"] = CLIENT_CLOSED, "Client Closed Request"
-        if self._headers_written:  # too late for an answer: only a cut connection tells
-            self.disconnect()
-        super().send_error(status_code, **kwargs)
+        if not self._headers_written:
+            super().send_error(status_code, **kwargs)
+            return
+        self.disconnect()  # too late for an answer: only a cut connection tells
+        if not self._finished:
+            self.finish()
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Write an error as the contract has it: message, reason, and the field at fault."""

@@ -86,9 +86,7 @@ class History(LoggingConfigurable):
         """A page from disk; None where one should look again."""
         entries: builtins.list[Entry] | None = None
         if execution_id not in self._memory.deleted:
-            entries = await self._query(
-                page, execution_id, cursor, _PAGE_EVENTS, _PAGE_BYTES, default=None
-            )
+            entries = await self._query(page, execution_id, cursor, _PAGE_EVENTS, _PAGE_BYTES, default=None)
         if entries:
             return entries
         if execution_id not in self._memory.records:

@@ -105,6 +105,7 @@ class Memory:
         record, _, entry = operation
         self._done += 1
         record.unwritten -= 1
+        record.stored = True
         if entry is not None:
             record.flushed = max(record.flushed, entry.number)
             self.unwritten_bytes -= entry.size
@@ -151,7 +152,10 @@ class Memory:
         for record in [record for record in self.records.values() if record.ended]:
             if self.unwritten_bytes <= goal:
                 return
-            self._drop(record)
+            if record.stored:  # what is on disk of it never ended there, and must not look as if it ran
+                self.delete(record.row.id)
+            else:
+                self._drop(record)
         for record in self.records.values():
             for entry in record.tail[max(0, record.flushed - record.base) :]:
                 if self.unwritten_bytes <= goal:

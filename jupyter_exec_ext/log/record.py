@@ -196,6 +196,7 @@ class Record:
         self.unwritten = 0
         self.ended = False
         self.dropped = False
+        self.stored = False
         self.waiting: list[asyncio.Future[None]] = []
 
     @property

@@ -138,7 +138,9 @@ class Store:
             if change.row.ended_at is not None:
                 self._sequence.pop(change.row.id, None)
         for execution in deleted:
+            # It has ended, but its end need not have come to disk.
             doom(self.db, "id = ?", execution)
+            self._sequence.pop(execution, None)
 
     def _write_row(self, change: Change) -> int:
         row, last = change.row, change.entries[-1].number if change.entries else 0
@@ -198,7 +200,6 @@ def is_damage(error: Exception) -> bool:
 
 
 def doom(db: sqlite3.Connection, condition: str, *values: Any) -> int:
-    """Take ended executions out of sight at once; their events are deleted later, in small steps."""
-    where = f"WHERE ended_at IS NOT NULL AND {condition}"
-    db.execute(f"INSERT OR IGNORE INTO garbage SELECT seq FROM executions {where}", values)  # noqa: S608
-    return db.execute(f"DELETE FROM executions {where}", values).rowcount  # noqa: S608
+    """Take executions out of sight at once; their events are deleted later, in small steps."""
+    db.execute(f"INSERT OR IGNORE INTO garbage SELECT seq FROM executions WHERE {condition}", values)  # noqa: S608
+    return db.execute(f"DELETE FROM executions WHERE {condition}", values).rowcount  # noqa: S608

@@ -6,7 +6,6 @@ import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ..models import Execution, Verdict, now
 from .record import Row, end_json, execution_of, row_of
@@ -114,10 +113,10 @@ class Upkeep:
             doomed += doom(self._db, "ended_at < ?", before)
         if count:
             newest = "SELECT seq FROM executions ORDER BY created_at DESC, id DESC LIMIT -1 OFFSET ?"
-            doomed += doom(self._db, f"seq IN ({newest})", count)
+            doomed += doom(self._db, f"ended_at IS NOT NULL AND seq IN ({newest})", count)
         if size and not self._has_garbage() and self.size() > size:
-            doomed += doom(self._db, "seq IN (SELECT seq FROM executions WHERE ended_at IS NOT NULL"
-                                 " ORDER BY ended_at LIMIT 1)")  # fmt: skip
+            oldest = "SELECT seq FROM executions WHERE ended_at IS NOT NULL ORDER BY ended_at LIMIT 1"
+            doomed += doom(self._db, f"seq IN ({oldest})")
         return doomed > 0
 
     def size(self) -> int:

@@ -42,9 +42,7 @@ class ExecutionManager(SessionManager):
 
     Examples
     --------
-    >>> manager = ExecutionManager(
-    ...     log=log, registry=registry, factory=factory, lease=lease, root_dir="."
-    ... )
+    >>> manager = ExecutionManager(log=log, registry=registry, factory=factory, lease=lease, root_dir=".")
     >>> await manager.start()
     >>> execution = await manager.submit(ExecutionRequest(code="print(1)"))
     >>> (await manager.wait(execution.id, 10)).output
@@ -125,7 +123,7 @@ class ExecutionManager(SessionManager):
         QueueFull
             As many wait as may.
         Conflict
-            The idempotency key was given with another body.
+            The idempotency key was given with another body, or the session is another execution's own.
         """
         self._check_accepting()
         key = request.idempotency_key
@@ -146,7 +144,7 @@ class ExecutionManager(SessionManager):
             return await self.event_log.summary(known[0])
 
     async def _submit(self, request: ExecutionRequest, user: str, digest: str | None) -> Execution:
-        kept = None if request.session is None else self._session(request.session)
+        kept = self._kept_session(request.session)
         name = kept.model.environment if kept else request.environment or self.registry.default_environment
         options = options_of(request, self.default_timeout, self.max_timeout)
         folder = await self._folder(request.path)
@@ -157,8 +155,8 @@ class ExecutionManager(SessionManager):
             # The request is right, so it is an execution, and its record says what was the matter.
             failure, blocks = error, blocks_as_given(request)
         # From here on nothing is awaited: what was checked still holds when it is queued.
-        session = (
-            self._session(kept.id) if kept else self._new_session(name, request.path, folder, kept=False)
+        session = self._kept_session(request.session) or self._new_session(
+            name, request.path, folder, kept=False
         )
         execution = Execution(environment=name, session=kept.id if kept else None, code_blocks=blocks)
         live = self._queue(execution, session, options, user, request.idempotency_key, digest)
@@ -167,6 +165,14 @@ class ExecutionManager(SessionManager):
         else:
             live.end(outcome_of(failure, name))
         return execution.model_copy()
+
+    def _kept_session(self, session_id: str | None) -> LiveSession | None:
+        session = None if session_id is None else self._session(session_id)
+        if session is not None and not session.kept:
+            raise Conflict(
+                "This session ends with the execution it was made for; start one that stays.", field="session"
+            )
+        return session
 
     async def _blocks(self, request: ExecutionRequest, name: str) -> list[CodeBlock]:
         environment = self.registry.get(name)
@@ -270,13 +276,7 @@ class ExecutionManager(SessionManager):
         self._tell("execution", "deleted", execution)
 
     async def cancel(self, execution_id: str) -> Execution:
-        """Begin to end an execution, and return it; asking again changes nothing.
-
-        Raises
-        ------
-        Conflict
-            It has ended.
-        """
+        """Begin to end an execution; asking again changes nothing. Raises `Conflict` once it has ended."""
         live = await self._not_ended(execution_id)
         live.session.cancel(live)
         return live.execution.model_copy()

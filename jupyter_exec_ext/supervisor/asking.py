@@ -14,6 +14,10 @@ import struct
 import sys
 import termios
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 #: Seconds between two looks.
 INTERVAL = 0.05
 #: Seconds of silence after which a program counts as waiting where the system cannot tell.
@@ -24,26 +28,27 @@ _POLLS = {"x86_64": (232, 281, 441), "aarch64": (22, 441)}
 _MACHINE = os.uname().machine
 
 
-def can_tell():
+def can_tell() -> bool:
     """Whether the system tells what a process waits for."""
     return sys.platform.startswith("linux") and _MACHINE in _READS and os.path.exists("/proc/self/syscall")
 
 
-def unread(descriptor):
+def unread(descriptor: int) -> int:
     """How many bytes are in the pipe and nobody has read yet."""
-    return struct.unpack("i", fcntl.ioctl(descriptor, termios.FIONREAD, b"\0\0\0\0"))[0]
+    (count,) = struct.unpack("i", fcntl.ioctl(descriptor, termios.FIONREAD, b"\0\0\0\0"))
+    return int(count)
 
 
-def waits(pids, pipe):
+def waits(pids: Iterable[int], pipe: int) -> bool:
     """Whether one of these processes waits to read the pipe (its inode number) as descriptor 0."""
     return any(_waits(pid, pipe) for pid in pids)
 
 
-def _waits(pid, pipe):
+def _waits(pid: int, pipe: int) -> bool:
     try:
-        if os.stat("/proc/%d/fd/0" % pid).st_ino != pipe:
+        if os.stat(f"/proc/{pid}/fd/0").st_ino != pipe:
             return False
-        with open("/proc/%d/syscall" % pid) as file:
+        with open(f"/proc/{pid}/syscall") as file:
             call = file.read().split()
     except OSError:
         return False  # it has ended, or may not be looked at
@@ -55,9 +60,9 @@ def _waits(pid, pipe):
     return number in _POLLS[_MACHINE] and _watches_stdin(pid, first)
 
 
-def _watches_stdin(pid, epoll):
+def _watches_stdin(pid: int, epoll: int) -> bool:
     try:
-        with open("/proc/%d/fdinfo/%d" % (pid, epoll)) as file:
+        with open(f"/proc/{pid}/fdinfo/{epoll}") as file:
             return any(line.split()[:2] == ["tfd:", "0"] for line in file)
     except OSError:
         return False

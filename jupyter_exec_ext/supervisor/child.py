@@ -82,7 +82,7 @@ def _fork(launch):
     try:
         _become(launch)
     except Exception as error:
-        os.write(launch.problems, ("%s" % error).encode("utf-8", "replace")[:2000])
+        os.write(launch.problems, (f"{error}").encode("utf-8", "replace")[:2000])
         os._exit(127)
 
 

@@ -13,7 +13,7 @@ import signal
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from pydantic import BaseModel, Field, ValidationError
 
@@ -112,11 +112,11 @@ class SupervisorClient:
     """
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        assert process.stderr is not None
         self._process = process
-        self._stdin, self._stdout, self._stderr = process.stdin, process.stdout, process.stderr
+        # All three are pipes; the types of asyncio cannot say so.
+        self._stdin = cast(asyncio.StreamWriter, process.stdin)
+        self._stdout = cast(asyncio.StreamReader, process.stdout)
+        self._stderr = cast(asyncio.StreamReader, process.stderr)
         self._channels: dict[int, Channel] = {}
         self._next = 1
         self._errors: deque[bytes] = deque(maxlen=16)
@@ -139,7 +139,13 @@ class SupervisorClient:
         try:
             starting = asyncio.ensure_future(
                 asyncio.create_subprocess_exec(
-                    *argv, stdin=pipe, stdout=pipe, stderr=pipe, env=env, cwd=cwd, start_new_session=True,
+                    *argv,
+                    stdin=pipe,
+                    stdout=pipe,
+                    stderr=pipe,
+                    env=env,
+                    cwd=cwd,
+                    start_new_session=True,
                     limit=2 * frames.CHUNK,
                 )
             )

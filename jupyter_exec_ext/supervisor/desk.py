@@ -7,8 +7,13 @@ from __future__ import annotations
 
 import os
 
-from .files import MAX_ENTRIES, FileRefused, Workspace, parts_of
+from .files import MAX_ENTRIES, FileRefused, NewFile, Workspace, parts_of
 from .frames import CHUNK, DATA, control, frame
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 
 class Desk:
@@ -22,17 +27,22 @@ class Desk:
         Takes the bytes of a frame.
     """
 
-    def __init__(self, root, send):
+    def __init__(self, root: str, send: Callable[[bytes], None]) -> None:
         self._workspace, self._send = Workspace(root), send
-        self._reading = {}
-        self._writing = {}
+        self._reading: dict[int, int] = {}
+        self._writing: dict[int, NewFile] = {}
 
     @property
-    def busy(self):
+    def busy(self) -> bool:
         """Whether a file is on its way out."""
         return bool(self._reading)
 
-    def handle(self, channel, op, fields):
+    @property
+    def idle(self) -> bool:
+        """Whether no file is on its way in or out."""
+        return not self._reading and not self._writing
+
+    def handle(self, channel: int, op: str, fields: dict[str, Any]) -> None:
         """Begin, or do, what a control frame asks."""
         if op == "abandon":
             self._abandon(channel)
@@ -40,34 +50,39 @@ class Desk:
         action = {"list": self._list, "get": self._get, "put": self._put, "delete": self._delete}.get(op)
         try:
             if action is None:
-                raise FileRefused("invalid", "This supervisor does not know %r." % op[:40])
+                raise FileRefused("invalid", f"This supervisor does not know {op[:40]!r}.")
             action(channel, str(fields.get("path", "")))
-        except FileRefused as error:
-            self._send(control(channel, "refused", reason=error.reason, message=str(error)))
-        except OSError as error:
-            self._send(control(channel, "refused", reason="refused", message="%s." % error.strerror))
+        except (FileRefused, OSError) as error:
+            self._refuse(channel, error)
 
-    def _list(self, channel, path):
+    def _refuse(self, channel: int, error: FileRefused | OSError) -> None:
+        if isinstance(error, FileRefused):
+            reason, text = error.reason, str(error)
+        else:
+            reason, text = "refused", f"{error.strerror}."
+        self._send(control(channel, "refused", reason=reason, message=text))
+
+    def _list(self, channel: int, path: str) -> None:
         entries, more = self._workspace.list()
         for start in range(0, len(entries), 1000):
             self._send(control(channel, "entries", entries=entries[start : start + 1000]))
         self._send(control(channel, "done", more=more, limit=MAX_ENTRIES))
 
-    def _get(self, channel, path):
+    def _get(self, channel: int, path: str) -> None:
         descriptor, size = self._workspace.open(path)
         self._reading[channel] = descriptor
         self._send(control(channel, "size", size=size))
 
-    def _put(self, channel, path):
+    def _put(self, channel: int, path: str) -> None:
         parts_of(path)
         self._writing[channel] = self._workspace.create(path)
         self._send(control(channel, "go"))
 
-    def _delete(self, channel, path):
+    def _delete(self, channel: int, path: str) -> None:
         self._workspace.delete(path)
         self._send(control(channel, "done"))
 
-    def data(self, channel, payload):
+    def data(self, channel: int, payload: bytes) -> None:
         """A piece of a file that comes in; an empty one ends it."""
         file = self._writing.get(channel)
         if file is None:
@@ -82,13 +97,17 @@ class Desk:
         except (OSError, FileRefused) as error:
             if self._writing.pop(channel, None) is not None:
                 file.discard()
-            text = str(error) if isinstance(error, FileRefused) else "%s." % error.strerror
-            self._send(control(channel, "refused", reason="refused", message=text))
+            self._refuse(channel, error)
 
-    def proceed(self):
+    def proceed(self) -> None:
         """Send the next piece of each file that goes out."""
         for channel, descriptor in list(self._reading.items()):
-            data = os.read(descriptor, CHUNK)
+            try:
+                data = os.read(descriptor, CHUNK)
+            except OSError as error:  # a disk or a network file system that failed
+                self._abandon(channel)
+                self._refuse(channel, error)
+                continue
             if data:
                 self._send(frame(DATA, channel, data))
             else:
@@ -96,7 +115,7 @@ class Desk:
                 os.close(descriptor)
                 self._send(control(channel, "done"))
 
-    def _abandon(self, channel):
+    def _abandon(self, channel: int) -> None:
         descriptor = self._reading.pop(channel, None)
         if descriptor is not None:
             os.close(descriptor)
@@ -104,7 +123,7 @@ class Desk:
         if file is not None:
             file.discard()
 
-    def close(self):
+    def close(self) -> None:
         """Leave no half-written file."""
         for channel in list(self._reading) + list(self._writing):
             self._abandon(channel)

@@ -11,6 +11,10 @@ import errno
 import os
 import stat
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 #: The most entries a listing names.
 MAX_ENTRIES = 10000
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -19,18 +23,22 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 class FileRefused(Exception):
     """What was asked is not there, or not allowed; `reason` is a word of the error tree."""
 
-    def __init__(self, reason, message):
+    def __init__(self, reason: str, message: str) -> None:
         Exception.__init__(self, message)
         self.reason = reason
 
 
-def parts_of(path):
+def parts_of(path: str) -> list[str]:
     """The parts of a relative path, refused where they lead out of the workspace."""
     parts = path.split("/")
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        raise FileRefused("invalid", f"{path[:200]!a} is not text, so it is no path.") from None
     if not path or "\0" in path or any(part in ("", ".", "..") for part in parts):
-        raise FileRefused("invalid", "%r is not a path inside the workspace." % path[:200])
+        raise FileRefused("invalid", f"{path[:200]!r} is not a path inside the workspace.")
     if any(len(os.fsencode(part)) > 255 for part in parts) or len(os.fsencode(path)) > 4000:
-        raise FileRefused("invalid", "The path %r... is too long for a file name." % path[:40])
+        raise FileRefused("invalid", f"The path {path[:40]!r}... is too long for a file name.")
     return parts
 
 
@@ -43,10 +51,10 @@ class Workspace:
         The directory; it must exist.
     """
 
-    def __init__(self, root):
+    def __init__(self, root: str) -> None:
         self.root = root
 
-    def _parent(self, path, make=False):
+    def _parent(self, path: str, make: bool = False) -> tuple[int, str]:
         """A handle on the directory that holds `path`, and the last part of it."""
         *above, name = parts_of(path)
         handle = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -58,7 +66,7 @@ class Workspace:
             raise _refusal(path, error) from None
         return handle, name
 
-    def open(self, path):
+    def open(self, path: str) -> tuple[int, int]:
         """A descriptor to read a regular file with, and its size."""
         handle, name = self._parent(path)
         try:
@@ -72,20 +80,23 @@ class Workspace:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             os.close(descriptor)
-            raise FileRefused("refused", "%r is not a regular file; only those can be read." % path)
+            raise FileRefused("refused", f"{path!r} is not a regular file; only those can be read.")
         return descriptor, status.st_size
 
-    def create(self, path):
+    def create(self, path: str) -> NewFile:
         """A `NewFile` that takes the place of `path` when it is complete."""
         handle, name = self._parent(path, make=True)
         try:
             _refuse_special(handle, name, path)
             return NewFile(handle, name, path)
+        except OSError as error:
+            os.close(handle)
+            raise _refusal(path, error) from None
         except BaseException:
             os.close(handle)
             raise
 
-    def delete(self, path):
+    def delete(self, path: str) -> None:
         """Remove a file or a link (not what it points at), or an empty directory."""
         handle, name = self._parent(path)
         try:
@@ -96,42 +107,49 @@ class Workspace:
         finally:
             os.close(handle)
 
-    def list(self):
+    def list(self) -> tuple[list[dict[str, Any]], bool]:
         """What is in the workspace, links as links, and whether there is more than is named."""
-        entries, todo = [], [""]
-        while todo:
-            folder = todo.pop(0)
+        entries: list[dict[str, Any]] = []
+        todo = [""]
+        for folder in todo:
             try:
-                scan = os.scandir(os.path.join(self.root, folder))
+                handle = self._folder(folder)
             except OSError:
-                continue  # removed, or made unreadable, since its parent was read
-            with scan:
-                for entry in scan:
-                    if len(entries) >= MAX_ENTRIES:
-                        return entries, True
-                    path = folder + "/" + entry.name if folder else entry.name
-                    entries.append(_describe(path, entry))
-                    if entry.is_dir(follow_symlinks=False):
-                        todo.append(path)
+                continue  # removed, replaced or made unreadable since its parent was read
+            try:
+                if not _scan(handle, folder, entries, todo):
+                    return entries, True
+            finally:
+                os.close(handle)
         return entries, False
+
+    def _folder(self, path: str) -> int:
+        handle = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for part in path.split("/") if path else []:
+                handle = _enter(handle, part, make=False)
+        except OSError:
+            os.close(handle)
+            raise
+        return handle
 
 
 class NewFile:
     """A file while it is written: beside its place, under a name of its own."""
 
-    def __init__(self, handle, name, path):
+    def __init__(self, handle: int, name: str, path: str) -> None:
         self._handle, self._name, self._path = handle, name, path
-        self._temporary = ".exec-%s.part" % os.urandom(8).hex()
+        self._temporary = f".exec-{os.urandom(8).hex()}.part"
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         self.descriptor = os.open(self._temporary, flags, 0o600, dir_fd=handle)
 
-    def write(self, data):
+    def write(self, data: bytes) -> None:
         """Append bytes."""
         view = memoryview(data)
         while view:
             view = view[os.write(self.descriptor, view) :]
 
-    def commit(self):
+    def commit(self) -> int:
         """Put the file in its place and return a descriptor at its beginning, to read it with.
 
         The descriptor stays on this file, also when another run puts its own in the same place.
@@ -146,7 +164,7 @@ class NewFile:
         os.lseek(self.descriptor, 0, os.SEEK_SET)
         return self.descriptor
 
-    def discard(self):
+    def discard(self) -> None:
         """Leave nothing behind."""
         os.close(self.descriptor)
         try:
@@ -156,7 +174,7 @@ class NewFile:
         os.close(self._handle)
 
 
-def _enter(handle, part, make):
+def _enter(handle: int, part: str, make: bool) -> int:
     if make:
         try:
             os.mkdir(part, 0o700, dir_fd=handle)
@@ -167,27 +185,38 @@ def _enter(handle, part, make):
     return below
 
 
-def _refuse_special(handle, name, path):
+def _refuse_special(handle: int, name: str, path: str) -> None:
     # A link planted here would be followed by the next program that opens the path.
     try:
         mode = os.stat(name, dir_fd=handle, follow_symlinks=False).st_mode
     except FileNotFoundError:
         return
     if not stat.S_ISREG(mode):
-        raise FileRefused(
-            "refused", "%r is there already and is not a regular file; remove it first." % path
-        )
+        raise FileRefused("refused", f"{path!r} is there already and is not a regular file; remove it first.")
 
 
-def _refusal(path, error):
+def _refusal(path: str, error: OSError) -> FileRefused:
     if isinstance(error, (FileNotFoundError, NotADirectoryError)):
-        return FileRefused("not_found", "There is no file %r in the workspace." % path)
+        return FileRefused("not_found", f"There is no file {path!r} in the workspace.")
     if error.errno == errno.ELOOP:  # a link where none is followed
-        return FileRefused("refused", "%r is a link, or lies behind one; links are not followed." % path)
-    return FileRefused("refused", "%r cannot be used: %s." % (path, error.strerror))
+        return FileRefused("refused", f"{path!r} is a link, or lies behind one; links are not followed.")
+    return FileRefused("refused", f"{path!r} cannot be used: {error.strerror}.")
 
 
-def _describe(path, entry):
+def _scan(handle: int, folder: str, entries: list[dict[str, Any]], todo: list[str]) -> bool:
+    """Describe what is in a directory, and add those in it to `todo`; False where there is no more room."""
+    with os.scandir(handle) as scan:
+        for entry in scan:
+            if len(entries) >= MAX_ENTRIES:
+                return False
+            path = folder + "/" + entry.name if folder else entry.name
+            entries.append(_describe(path, entry))
+            if entry.is_dir(follow_symlinks=False):
+                todo.append(path)
+    return True
+
+
+def _describe(path: str, entry: os.DirEntry[str]) -> dict[str, Any]:
     try:
         status = entry.stat(follow_symlinks=False)
     except OSError:

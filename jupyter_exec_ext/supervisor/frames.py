@@ -20,6 +20,11 @@ from __future__ import annotations
 import json
 import struct
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
 CONTROL, DATA, STDOUT, STDERR = 1, 2, 3, 4
 VERSION = 1
 
@@ -38,28 +43,28 @@ class FrameError(Exception):
     """The bytes are not a frame of this protocol."""
 
 
-def frame(kind, channel, payload):
+def frame(kind: int, channel: int, payload: bytes) -> bytes:
     """One frame as bytes."""
     return HEADER.pack(len(payload), kind, channel) + payload
 
 
-def control(channel, op, **fields):
+def control(channel: int, op: str, **fields: Any) -> bytes:
     """A control frame as bytes; text is escaped, so that a lone surrogate cannot break it."""
     fields["op"] = op
     return frame(CONTROL, channel, json.dumps(fields).encode("ascii"))
 
 
-def header(data, limit):
+def header(data: bytes, limit: int) -> tuple[int, int, int]:
     """Length, type and channel of a header that is within bounds."""
     length, kind, channel = HEADER.unpack(data)
     if kind not in TYPES:
-        raise FrameError("frame type %d is unknown" % kind)
+        raise FrameError(f"frame type {kind} is unknown")
     if length > limit:
-        raise FrameError("a frame of %d bytes is over the limit of %d" % (length, limit))
+        raise FrameError(f"a frame of {length} bytes is over the limit of {limit}")
     return length, kind, channel
 
 
-def message(payload):
+def message(payload: bytes) -> dict[str, Any]:
     """The object of a control frame."""
     try:
         fields = json.loads(payload)
@@ -79,15 +84,15 @@ class Splitter:
         The longest payload that is accepted, in bytes.
     """
 
-    def __init__(self, limit):
+    def __init__(self, limit: int) -> None:
         self.limit = limit
         self._buffer = bytearray()
 
-    def feed(self, data):
+    def feed(self, data: bytes) -> Iterator[tuple[int, int, bytes]]:
         """Yield (type, channel, payload) for each frame that is now complete."""
         self._buffer += data
         while len(self._buffer) >= HEADER.size:
-            length, kind, channel = header(self._buffer[: HEADER.size], self.limit)
+            length, kind, channel = header(bytes(self._buffer[: HEADER.size]), self.limit)
             end = HEADER.size + length
             if len(self._buffer) < end:
                 return
@@ -96,6 +101,6 @@ class Splitter:
             yield kind, channel, payload
 
     @property
-    def empty(self):
+    def empty(self) -> bool:
         """Whether no part of a frame is waiting for the rest."""
         return not self._buffer

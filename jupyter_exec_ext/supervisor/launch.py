@@ -54,7 +54,7 @@ class Launcher:
     def launch(self, channel, fields):
         """Start the program of a ``run`` request. Raises `StartFailed`."""
         if not os.path.isdir(self._config["workspace"]):
-            raise StartFailed("The working directory %s is gone." % self._config["workspace"])
+            raise StartFailed("The working directory {} is gone.".format(self._config["workspace"]))
         try:
             job = self._job(channel, fields)
         except (OSError, FileRefused) as error:
@@ -64,7 +64,9 @@ class Launcher:
         # No `finally` below: a fork leaves these frames too.
         forked = self._can_fork(fields)
         pid, pipes = self._fork(fields, job) if forked else self._spawn(fields, job)
-        output = Output(lambda kind, data: self._send(frame(kind, channel, data)), fields["head"], fields["tail"])
+        output = Output(
+            lambda kind, data: self._send(frame(kind, channel, data)), fields["head"], fields["tail"]
+        )
         run = Run(channel, self._tree, pid, pipes, output, fields.get("timeout"), fields["grace"])
         run.path, run.forked = job["path"], forked
         return run
@@ -73,7 +75,7 @@ class Launcher:
         """Write the block to its file, and say how it is to run."""
         name, workspace = fields.get("file"), self._config["workspace"]
         root = workspace if name else self._config["private"]
-        name = name or "block-%d%s" % (channel, fields["suffix"])
+        name = name or f"block-{channel}{fields['suffix']}"
         file = Workspace(root).create(name)
         try:
             file.write(fields["code"].encode("utf-8", "surrogatepass"))
@@ -144,7 +146,7 @@ class Launcher:
             pid = child.start(child.Launch(argv=argv, package=PACKAGE, **theirs, **settings))
         except OSError as error:
             _close([*ours.values(), *theirs.values(), writer])
-            raise StartFailed("No process could be started: %s." % error.strerror) from None
+            raise StartFailed(f"No process could be started: {error.strerror}.") from None
         _close(theirs.values())
         return pid, ours, writer
 
@@ -223,4 +225,4 @@ def _changed(path):
 def _why(error):
     if isinstance(error, FileRefused):
         return str(error)
-    return "The code could not be written to its file: %s." % error.strerror
+    return f"The code could not be written to its file: {error.strerror}."

@@ -201,5 +201,3 @@ class Supervisor:
             self._send(control(channel, "saved", path=str(saved)))
         except StartFailed as error:
             self._send(control(channel, "refused", message=str(error)))
-
-

@@ -61,7 +61,7 @@ def _preload(names):
         try:
             importlib.import_module(name)
         except BaseException as error:  # whatever a module raises, the session starts without it
-            problems[name] = "%s: %s" % (type(error).__name__, error)
+            problems[name] = f"{type(error).__name__}: {error}"
     return problems
 
 

@@ -12,7 +12,6 @@ from collections import deque
 
 from . import asking
 from .frames import CHUNK, STDERR, STDOUT
-from .output import Output
 
 #: Seconds that what a program leaves behind has to end by itself, before it is killed.
 LINGER = 0.2

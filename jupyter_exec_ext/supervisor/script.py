@@ -91,7 +91,7 @@ def run(path, first):
     """
     stream = _fopen(os.fsencode(path), b"rb")
     if not stream:
-        raise OSError("The file %s cannot be read." % path)
+        raise OSError(f"The file {path} cannot be read.")
     sys.argv = [path]
     if hasattr(sys, "orig_argv"):
         sys.orig_argv = [sys.executable, "-u", path]
@@ -139,7 +139,7 @@ def _leave():
         threading._shutdown()
     try:
         atexit._run_exitfuncs()
-    except BaseException:
+    except BaseException:  # noqa: S110
         pass  # Python 3.8 and 3.9 raise the last of what they have printed
     _clear_modules()
     _flush_files()
@@ -175,7 +175,7 @@ def _flush_files():
         if isinstance(thing, io.IOBase):
             try:
                 thing.flush()
-            except Exception:
+            except Exception:  # noqa: S110
                 pass  # closed, or cannot be written: nobody is left to be told
 
 

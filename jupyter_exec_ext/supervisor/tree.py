@@ -25,21 +25,28 @@ import subprocess
 import sys
 import time
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import resource
+    from typing import NoReturn
+
+    Ended = tuple[int, int, resource.struct_rusage]
+
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 
 
-def become_subreaper():
+def become_subreaper() -> bool:
     """Make this process the one orphans come back to; False where the kernel cannot."""
     if not sys.platform.startswith("linux"):
         return False
     try:
-        return ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+        return bool(ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
     except (OSError, AttributeError):
         return False
 
 
-def here():
+def here() -> SubreaperTree:
     """The strongest tree this process can have."""
     if sys.platform.startswith("linux") and os.getpid() == 1:
         return NamespaceTree()
@@ -48,7 +55,7 @@ def here():
     return GroupTree()
 
 
-def _kill(pid, number):
+def _kill(pid: int, number: int) -> None:
     try:
         os.kill(pid, number)
     except (ProcessLookupError, PermissionError):
@@ -60,17 +67,17 @@ class SubreaperTree:
 
     guarantee = "subreaper"
 
-    def __init__(self):
-        self._ended = []
+    def __init__(self) -> None:
+        self._ended: list[Ended] = []
         self._anybody = True
 
-    def reap(self):
+    def reap(self) -> tuple[list[Ended], bool]:
         """Who has ended since the last call, as [(pid, wait status, usage)], and whether anybody is left."""
         self._wait()
         ended, self._ended = self._ended, []
         return ended, self._anybody
 
-    def _wait(self):
+    def _wait(self) -> None:
         self._anybody = True
         while True:
             try:
@@ -82,7 +89,7 @@ class SubreaperTree:
                 return
             self._ended.append((pid, status, usage))
 
-    def end(self, status):
+    def end(self, status: int) -> NoReturn:
         """Kill until nobody is left (or nothing helps, for 5 s), and leave."""
         until = time.monotonic() + 5
         while self.reap()[1] and time.monotonic() < until:
@@ -90,26 +97,27 @@ class SubreaperTree:
             time.sleep(0.001)
         os._exit(status)
 
-    def die_with_parent(self):
-        """Have the kernel send this process SIGTERM when the one that started it ends."""
+    def die_with(self, parent: int) -> None:
+        """Have the kernel send this process SIGTERM when `parent`, which started it, ends."""
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
-        if os.getppid() == 1:
+        if os.getppid() != parent:
             os.kill(os.getpid(), signal.SIGTERM)  # it ended before the kernel knew
 
-    def family(self, pid):
+    def family(self, pid: int) -> list[int]:
         """A process and its descendants, as the kernel lists them: cheaper than `members`."""
         found = [pid]
         for member in found:
             try:
-                with open("/proc/%d/task/%d/children" % (member, member), "rb") as file:
+                with open(f"/proc/{member}/task/{member}/children", "rb") as file:
                     found += [int(child) for child in file.read().split()[:64]]
             except OSError:
                 pass  # it has ended
         return found[:256]
 
-    def members(self):
+    def members(self) -> list[int]:
         """The pids of all descendants that can still run."""
-        children, dead = {}, set()
+        children: dict[int, list[int]] = {}
+        dead = set()
         for name in os.listdir("/proc"):
             if name.isdigit():
                 parent, state = _stat(name)
@@ -118,17 +126,17 @@ class SubreaperTree:
                     dead.add(int(name))
         return [pid for pid in _below(os.getpid(), children) if pid not in dead]
 
-    def signal(self, number):
+    def signal(self, number: int) -> None:
         """Send a signal to every member."""
         for pid in self.members():
             _kill(pid, number)
 
-    def kill(self):
+    def kill(self) -> None:
         """One round of SIGKILL; call it until `reap` says that nobody is left."""
         self.signal(signal.SIGKILL)
         # A chain that forks and exits is never in a snapshot. Each link becomes our child for a
         # moment: be faster than it, on the kernel's own list of children.
-        path = "/proc/self/task/%d/children" % os.getpid()
+        path = f"/proc/self/task/{os.getpid()}/children"
         for _ in range(100):
             self._wait()
             if not self._anybody:
@@ -147,11 +155,11 @@ class NamespaceTree(SubreaperTree):
 
     guarantee = "pid_namespace"
 
-    def signal(self, number):
+    def signal(self, number: int) -> None:
         """Send a signal to everything in the namespace."""
         _kill(-1, number)
 
-    def kill(self):
+    def kill(self) -> None:
         """SIGKILL to everything in the namespace, in one call of the kernel."""
         _kill(-1, signal.SIGKILL)
 
@@ -161,10 +169,11 @@ class GroupTree(SubreaperTree):
 
     guarantee = "process_group"
 
-    def members(self):
+    def members(self) -> list[int]:
         """The pids of all descendants that ``ps`` shows."""
         listing = subprocess.run(["ps", "-axo", "pid=,ppid=,stat="], stdout=subprocess.PIPE, check=False)
-        children, dead = {}, set()
+        children: dict[int, list[int]] = {}
+        dead = set()
         for line in listing.stdout.decode("ascii", "replace").splitlines():
             pid, parent, state = line.split(None, 2)
             children.setdefault(int(parent), []).append(int(pid))
@@ -172,26 +181,27 @@ class GroupTree(SubreaperTree):
                 dead.add(int(pid))
         return [pid for pid in _below(os.getpid(), children) if pid not in dead]
 
-    def kill(self):
+    def kill(self) -> None:
         """One round of SIGKILL."""
         self.signal(signal.SIGKILL)
 
-    def die_with_parent(self):
+    def die_with(self, parent: int) -> None:
         """There is no such service here; the end of the stream has to do."""
 
 
-def _stat(pid):
+def _stat(pid: str) -> tuple[int, str]:
     # The command name, in brackets, may itself hold brackets and spaces: count from the last one.
     try:
-        with open("/proc/%s/stat" % pid, "rb") as file:
+        with open(f"/proc/{pid}/stat", "rb") as file:
             fields = file.read().rsplit(b")", 1)[1].split()
     except (OSError, IndexError):
         return -1, "Z"
     return int(fields[1]), fields[0].decode("ascii")
 
 
-def _below(root, children):
-    found, todo = [], [root]
+def _below(root: int, children: dict[int, list[int]]) -> list[int]:
+    found: list[int] = []
+    todo = [root]
     while todo:
         below = children.pop(todo.pop(), [])
         found += below

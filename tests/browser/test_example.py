@@ -41,7 +41,7 @@ def test_the_example_notebook_runs_from_top_to_bottom(lab: Lab, page: Page) -> N
         "step 4",
         "cancelled 130",
         "status ready",
-        "204",
+        "204 204",
         " local ok",
     ]
     cells = page.locator(".jp-NotebookPanel .jp-CodeCell")

@@ -28,6 +28,23 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Where created environments are."""
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def slow(tmp_path: Path) -> str:
+    """A package the installation of which does not end; see `building`."""
+    folder = tmp_path / "slow"
+    folder.mkdir()
+    (folder / "setup.py").write_text(
+        f"import time\nopen({str(folder / 'begun')!r}, 'w').close()\ntime.sleep(120)\n"
+    )
+    return str(folder)
+
+
+@pytest.fixture
 def make_registry(tmp_path: Path, root: Path) -> Iterator[Callable[..., EnvironmentRegistry]]:
     """Make registries over the same folders, as servers one after the other do."""
 

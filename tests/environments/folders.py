@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
 
 
@@ -44,3 +45,11 @@ def processes_with(text: str) -> list[int]:
         if text in command:
             found.append(int(entry.name))
     return found
+
+
+def building(package: str) -> None:
+    """Wait until the package of the fixture `slow` is being built."""
+    deadline = time.monotonic() + 60
+    while not os.path.exists(os.path.join(package, "begun")):
+        assert time.monotonic() < deadline, "the package was not built"
+        time.sleep(0.05)

@@ -12,7 +12,14 @@ import pytest
 
 from jupyter_exec_ext.environments.base import Limits
 from jupyter_exec_ext.environments.system import SystemPythonEnvironment
-from jupyter_exec_ext.errors import Conflict, EnvironmentFailed, InvalidRequest, NotFound, Refused, UnknownLanguage
+from jupyter_exec_ext.errors import (
+    Conflict,
+    EnvironmentFailed,
+    InvalidRequest,
+    NotFound,
+    Refused,
+    UnknownLanguage,
+)
 from jupyter_exec_ext.events import Event, Outcome
 from jupyter_exec_ext.executors.base import RunOptions
 from jupyter_exec_ext.executors.local import LocalCommandLineCodeExecutor
@@ -26,7 +33,9 @@ def block(code: str, language: str = "python") -> CodeBlock:
     return CodeBlock(code=code, language=language)
 
 
-async def events_of(executor: LocalCommandLineCodeExecutor, *blocks: CodeBlock, **options: Any) -> list[Event]:
+async def events_of(
+    executor: LocalCommandLineCodeExecutor, *blocks: CodeBlock, **options: Any
+) -> list[Event]:
     return [event async for event in executor.run(blocks, RunOptions(**options))]
 
 
@@ -116,7 +125,9 @@ async def test_cancel_ends_the_run_and_the_next_one_works(make: Make) -> None:
     executor = await make()
     outcome: Outcome | None = None
 
-    async for event in executor.run([block("print('on', flush=True)\nimport time; time.sleep(60)"), block("1")]):
+    async for event in executor.run(
+        [block("print('on', flush=True)\nimport time; time.sleep(60)"), block("1")]
+    ):
         if event.type == "stream" and event.data["text"] == "on\n":
             await executor.cancel()
             await executor.cancel()
@@ -191,7 +202,10 @@ async def test_input_without_allow_stdin_is_end_of_file(make: Make) -> None:
 
 async def test_stdout_and_stderr_come_in_the_order_of_printing(make: Make) -> None:
     executor = await make()
-    code = "import sys, time\nfor i in range(5):\n  print(i); time.sleep(.05); print(i, file=sys.stderr); time.sleep(.05)"
+    code = (
+        "import sys, time\nfor i in range(5):\n"
+        "  print(i); time.sleep(.05); print(i, file=sys.stderr); time.sleep(.05)"
+    )
 
     events = await events_of(executor, block(code))
 
@@ -225,7 +239,9 @@ async def test_named_files_are_in_the_workspace_and_others_are_not(make: Make, w
     assert result.code_file == str(workspace / "pkg/mod.py")
 
 
-async def test_a_link_planted_at_the_next_file_name_is_refused(make: Make, workspace: Path, tmp_path: Path) -> None:
+async def test_a_link_planted_at_the_next_file_name_is_refused(
+    make: Make, workspace: Path, tmp_path: Path
+) -> None:
     victim = tmp_path / "victim"
     victim.write_text("untouched")
     executor = await make()
@@ -268,7 +284,9 @@ async def test_a_refused_language_is_refused(make: Make) -> None:
         await executor.execute_code_blocks([block("echo", "bash")])
 
 
-async def test_nothing_secret_of_the_server_reaches_a_block(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_nothing_secret_of_the_server_reaches_a_block(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("JUPYTER_TOKEN", "hush!")
     monkeypatch.setenv("AWS_SESSION", "hush!")
     executor = await make()
@@ -284,7 +302,10 @@ async def test_nothing_secret_of_the_server_reaches_a_block(make: Make, monkeypa
 @pytest.mark.parametrize("namespace", [True, False])
 async def test_the_session_begins_afresh_when_its_supervisor_is_killed(make: Make, namespace: bool) -> None:
     executor = await make(namespace=namespace)
-    code = "import os, time; print('on'); time.sleep(.2); os.kill(os.getppid(), 9); time.sleep(.5); raise SystemExit(3)"
+    code = (
+        "import os, time; print('on'); time.sleep(.2)\n"
+        "os.kill(os.getppid(), 9); time.sleep(.5); raise SystemExit(3)"
+    )
 
     result = await executor.execute_code_blocks([block(code)], RunOptions(timeout=10))
 

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import pytest
 from tornado.httpclient import AsyncHTTPClient
+from tornado.simple_httpclient import HTTPStreamClosedError
 
 from jupyter_exec_ext.app import ExecApp
 
@@ -48,7 +49,10 @@ async def test_what_is_put_can_be_listed_read_and_deleted(
     (entry,) = [one for one in listed if one["type"] == "file"]
     assert set(entry) == {"path", "type", "size", "modified"}
     assert (entry["path"], entry["size"]) == ("data/täble 1.bin", len(content))
-    assert abs(dt.datetime.fromisoformat(entry["modified"].replace("Z", "+00:00")).timestamp() - time.time()) < 60
+    assert (
+        abs(dt.datetime.fromisoformat(entry["modified"].replace("Z", "+00:00")).timestamp() - time.time())
+        < 60
+    )
     assert read.body == content
     # when
     deleted = await rest("DELETE", path)
@@ -223,3 +227,18 @@ async def test_a_reader_that_stops_reading_is_disconnected(
     writer.close()
     # then
     assert received < 50_000_000
+
+
+async def test_what_fails_in_the_middle_of_an_answer_cuts_the_connection(
+    rest: Callable[..., Any], session: str, jp_root_dir: Path
+) -> None:
+    # given: a file that is read while its session ends
+    (jp_root_dir / "work/big").write_bytes(b"x" * 50_000_000)
+    reading = asyncio.ensure_future(rest("GET", f"sessions/{session}/files/big"))
+    await asyncio.sleep(0.05)
+    # when
+    await rest("DELETE", f"sessions/{session}")
+    # then: nobody takes a part for the whole
+    (response,) = await asyncio.gather(reading, return_exceptions=True)
+    cut = isinstance(response, HTTPStreamClosedError)
+    assert cut or response.code == 404 or len(response.body) == 50_000_000

@@ -15,6 +15,11 @@ from jupyter_exec_ext.log import EventLog
 from jupyter_exec_ext.models import Execution
 
 
+def mount(*arguments: str) -> None:
+    """Mount, or mount otherwise."""
+    subprocess.run(["mount", *arguments], check=True)
+
+
 def run(log: EventLog, text: str) -> Execution:
     """One execution from its beginning to its end."""
     execution = Execution(environment="local")
@@ -29,7 +34,7 @@ async def main(directory: str) -> None:
     """History stays readable, and new executions work in memory."""
     inner = Path(directory) / "mounted"
     inner.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(inner)], check=True)
+    mount("-t", "tmpfs", "tmpfs", str(inner))
     for existing in (True, False):
         path = inner / f"exec-{existing}" / "log.sqlite"
         old = None
@@ -38,7 +43,7 @@ async def main(directory: str) -> None:
             await log.open("before")
             old = run(log, "old")
             await log.close()
-        subprocess.run(["mount", "-o", "remount,ro", str(inner)], check=True)
+        mount("-o", "remount,ro", str(inner))
         log = EventLog(path=str(path))
         await log.open("read-only")
         new = run(log, "new")
@@ -50,7 +55,7 @@ async def main(directory: str) -> None:
         if old is not None:
             assert (await log.get(old.id)).output == "old"
         assert {e.id for e in await log.list()} == {e.id for e in (old, new) if e is not None}
-        subprocess.run(["mount", "-o", "remount,rw", str(inner)], check=True)
+        mount("-o", "remount,rw", str(inner))
         await asyncio.sleep(2.5)
         assert log.warning is None, log.warning
         await log.close()

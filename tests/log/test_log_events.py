@@ -85,7 +85,9 @@ async def test_text_with_nul_and_any_unicode_survives_memory_and_disk(open_log: 
         ({("a", "b"): 1}, {"('a', 'b')": 1}),
     ],
 )
-async def test_what_json_cannot_say_is_replaced_and_never_refused(open_log: Any, given: Any, kept: Any) -> None:
+async def test_what_json_cannot_say_is_replaced_and_never_refused(
+    open_log: Any, given: Any, kept: Any
+) -> None:
     async with open_log() as log:
         execution = begin(log)
         log.append(execution.id, Event("display_data", given))
@@ -277,7 +279,12 @@ async def test_a_list_is_newest_first_filtered_paged_and_without_output(open_log
         assert [e.id for e in await log.list(limit=3)] == newest[:3]
         assert [e.id for e in await log.list(limit=5, before=newest[9])] == newest[10:15]
         assert [e.id for e in await log.list(before=made[4].created_at)] == newest[26:]
-        for filters in ({"environment": "local"}, {"session": "s1"}, {"status": "failed"}, {"status": "queued"}):
+        for filters in (
+            {"environment": "local"},
+            {"session": "s1"},
+            {"status": "failed"},
+            {"status": "queued"},
+        ):
             ((name, value),) = filters.items()
             expected = [e.id for e in reversed(made) if getattr(e, name) == value]
             assert [e.id for e in await log.list(**filters)] == expected

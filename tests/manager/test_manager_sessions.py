@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from jupyter_exec_ext.errors import (
+    Conflict,
     EnvironmentFailed,
     InvalidRequest,
     NotFound,
@@ -75,6 +76,8 @@ async def test_an_execution_without_a_session_gets_one_for_as_long_as_it_runs(ho
         await it.until(execution, "began")
         (session,) = it.manager.list_sessions()
         assert (await it.manager.get(execution.id)).session == session.id
+        with pytest.raises(Conflict, match="start one that stays"):
+            await it.submit("1", session=session.id)
 
         await it.manager.cancel(execution.id)
         await it.manager.wait(execution.id, 20)
@@ -139,6 +142,37 @@ async def test_a_session_that_is_deleted_while_it_starts_is_never_started(
         with pytest.raises(EnvironmentFailed, match="deleted"):
             await creating
         assert it.factory.made[0].stopped
+
+
+async def test_a_start_that_is_broken_off_at_any_moment_leaves_nothing(house: Any) -> None:
+    async with house() as it:
+        for turns in (*range(1, 12), 20, 50, 100):
+            creating = asyncio.create_task(it.session())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            for session in it.manager.list_sessions():
+                await it.manager.delete_session(session.id)
+            await asyncio.wait({creating})
+            if creating.exception() is None:  # it had not begun yet
+                await it.manager.delete_session(creating.result())
+
+            assert it.manager.list_sessions() == []
+            assert it.private_folders == []
+        # the house checks that no process, task or descriptor is left
+
+
+async def test_a_restart_and_a_run_that_finds_its_supervisor_dead_start_one_between_them(house: Any) -> None:
+    async with house() as it:
+        session = await it.session()
+        for _ in range(5):
+            for child in psutil.Process().children():
+                child.kill()
+            execution = await it.submit("print(1)", session=session)
+            await asyncio.gather(*(it.manager.restart_session(session) for _ in range(3)))
+
+            assert (await it.manager.wait(execution.id, 20)).status in ("ok", "lost")
+            await it.manager.interrupt_session(session)
+            assert len(psutil.Process().children()) == 1
 
 
 async def test_a_restart_loses_what_runs_and_then_runs_what_is_queued(house: Any) -> None:

@@ -68,7 +68,7 @@ class Executions(RuleBasedStateMachine):
     @rule(program=st.sampled_from(PROGRAMS), number=ALL_OF_THEM, alone=st.booleans())
     def submit(self, program: str, number: int, alone: bool) -> None:
         session = None if alone else self.session(number)
-        with contextlib.suppress(NotFound):  # one that ended with its execution
+        with contextlib.suppress(NotFound, Conflict):  # one that is its execution's own
             self.executions.append(self.do(self.house.submit(program, session=session, timeout=30.0)).id)
 
     @rule(number=ALL_OF_THEM)

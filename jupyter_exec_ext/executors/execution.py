@@ -1,0 +1,114 @@
+"""One execution, from the executor's side: what its blocks share, and what they came to."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+
+from ..errors import ExecError, SessionLost
+from ..events import Outcome
+from ..models import Verdict
+from ..supervisor.client import Channel, Report
+from .base import RunOptions
+from .verdict import CANCELLED, TIMED_OUT, Judgement
+
+#: The least output that is kept of a block when the ones before it have used up the limit.
+LEAST_OUTPUT = 4096
+
+
+class Execution:
+    """What the blocks of one execution have in common, and what they came to."""
+
+    def __init__(self, options: RunOptions, output_limit: int) -> None:
+        self.options = options
+        self.channel: Channel | None = None
+        self.code_files: list[str] = []
+        self.verdict = Verdict(cpu_seconds=0.0, max_rss_bytes=0)
+        self.cancelled = asyncio.Event()
+        self.truncated = False
+        self._room = output_limit
+        self._judgement: Judgement | None = None
+        self._started = time.monotonic()
+        self._unfinished = False
+
+    @property
+    def over(self) -> bool:
+        """Whether no further block is to be run."""
+        return self.cancelled.is_set() or self._stops or self.remaining == 0
+
+    @property
+    def _stops(self) -> bool:
+        status = "ok" if self._judgement is None else self._judgement.status
+        return status != "ok" and (self.options.stop_on_error or status != "failed")
+
+    @property
+    def remaining(self) -> float | None:
+        """Seconds until the timeout; None where there is none."""
+        if self.options.timeout is None:
+            return None
+        return max(0.0, self._started + self.options.timeout - time.monotonic())
+
+    def shares(self) -> tuple[int, int]:
+        """Bytes of head and of tail that the next block may print."""
+        half = max(LEAST_OUTPUT, self._room) // 2
+        return half, half
+
+    async def cancel(self) -> None:
+        """Stop the block that runs, and run no other."""
+        self.cancelled.set()
+        if self.channel is not None:
+            with contextlib.suppress(ExecError):
+                await self.channel.send("stop")
+
+    def add(self, report: Report, judgement: Judgement, kept: int) -> None:
+        """Take the end of a block into account."""
+        verdict = self.verdict
+        self._room -= kept
+        verdict.cpu_seconds = round((verdict.cpu_seconds or 0) + report.cpu, 6)
+        verdict.max_rss_bytes = max(verdict.max_rss_bytes or 0, report.rss)
+        verdict.survivors += report.survivors
+        self.judged(judgement)
+
+    def fail(self, error: ExecError) -> None:
+        """The environment failed, or the session was lost."""
+        lost = isinstance(error, SessionLost)
+        self.verdict.state_kept = False
+        self.judged(Judgement("lost" if lost else "env_error", None, error.message))
+
+    def judged(self, judgement: Judgement) -> None:
+        """Take how a block ended; the first that did not end well is how the execution ended."""
+        first = self._judgement
+        if first is None or first.status == "ok":
+            self._judgement = judgement
+        self.verdict.limits_hit += [
+            name for name in judgement.limits_hit if name not in self.verdict.limits_hit
+        ]
+
+    def outcome(self) -> Outcome:
+        """What the execution came to."""
+        judgement = self._judgement or Judgement("ok", 0)
+        if judgement.status == "ok" and self.cancelled.is_set():
+            judgement = Judgement("cancelled", CANCELLED, "It was cancelled.")
+        elif judgement.status == "ok" and self.remaining == 0 and self._unfinished:
+            judgement = _timed_out(self.options.timeout)
+        verdict = self.verdict
+        verdict.cause, verdict.signal = judgement.cause, judgement.signal
+        verdict.wall_seconds = round(time.monotonic() - self._started, 6)
+        if self.truncated:
+            verdict.limits_hit.append("output")
+        if verdict.survivors:
+            verdict.state_kept = False
+            verdict.cause = (
+                f"{verdict.cause or 'It ended.'} {verdict.survivors} of its processes could not be killed."
+            )
+        files = list(dict.fromkeys(self.code_files))
+        return Outcome(judgement.status, judgement.exit_code, verdict, files, [], self.truncated)
+
+    def leave_unfinished(self) -> None:
+        """The time was up before this block could start."""
+        self._unfinished = True
+
+
+def _timed_out(timeout: float | None) -> Judgement:
+    return Judgement("timeout", TIMED_OUT, f"Timeout: it ran longer than {timeout:g} s and was stopped.")
