@@ -38,13 +38,13 @@ def _guard():
     import os
     import signal
 
-    tree = importlib.import_module(_PACKAGE + ".tree").here()
+    tree, server = importlib.import_module(_PACKAGE + ".tree").here(), os.getppid()
     pid = os.fork()
     if pid == 0:
         return
-    tree.die_with_parent()
     os.closerange(0, 2)  # the stream ends with the supervisor, not with its guard
     signal.signal(signal.SIGTERM, lambda number, stack: tree.end(128 + number))
+    tree.die_with(server)
     status = None
     while status is None:
         ended, wait_status = os.wait()
