@@ -132,6 +132,7 @@ class CommandLineCodeExecutor(CodeExecutor):
 
     async def restart(self) -> None:
         """End whatever runs, and start a new supervisor."""
+        self._stopped = False
         async with self._life:
             await self._end()
             await self._begin()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -209,7 +211,8 @@ async def test_stdout_and_stderr_come_in_the_order_of_printing(make: Make) -> No
 
     events = await events_of(executor, block(code))
 
-    seen = [(e.data["name"], e.data["text"]) for e in events if e.type == "stream"]
+    pieces = [(e.data["name"], e.data["text"]) for e in events if e.type == "stream"]
+    seen = [(name, "".join(text for _, text in run)) for name, run in groupby(pieces, key=itemgetter(0))]
     assert seen == [(name, f"{i}\n") for i in range(5) for name in ("stdout", "stderr")]
 
 

@@ -23,7 +23,7 @@ async def test_a_queued_execution_ends_cancelled_at_once_and_never_runs(house: A
         session = await it.session()
         running = await it.submit(SLEEP, session=session)
         queued = await it.submit(f"open({str(it.root / 'ran')!r}, 'w')", session=session)
-        await it.until(running, "began")
+        await it.until(running, "began\n")
 
         assert (await it.manager.cancel(queued.id)).status == "cancelled"
 
@@ -42,7 +42,7 @@ async def test_a_queued_execution_ends_cancelled_at_once_and_never_runs(house: A
 async def test_a_running_execution_ends_cancelled_with_its_output(house: Any) -> None:
     async with house() as it:
         running = await it.submit(SLEEP)
-        await it.until(running, "began")
+        await it.until(running, "began\n")
 
         await it.manager.cancel(running.id)
 
@@ -55,7 +55,7 @@ async def test_a_running_execution_ends_cancelled_with_its_output(house: Any) ->
 async def test_A14_cancel_twice_changes_nothing_and_cancel_of_an_ended_one_is_a_conflict(house: Any) -> None:
     async with house() as it:
         running = await it.submit(SLEEP)
-        await it.until(running, "began")
+        await it.until(running, "began\n")
 
         await it.manager.cancel(running.id)
         again = await it.manager.cancel(running.id)

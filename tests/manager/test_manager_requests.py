@@ -188,7 +188,7 @@ async def test_input_is_answered_where_it_may_be_asked_for_and_a_conflict_elsewh
         with pytest.raises(NotFound):
             await it.manager.send_input("0" * 32, "nobody")
         deaf = await it.submit("import time; print('began', flush=True); time.sleep(60)")
-        await it.until(deaf, "began")
+        await it.until(deaf, "began\n")
         with pytest.raises(Conflict, match="allow_stdin"):
             await it.manager.send_input(deaf.id, "unasked")
 

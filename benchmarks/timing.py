@@ -1,0 +1,52 @@
+"""Medians of interleaved repetitions: what is compared is measured in turns, under the same load."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+Action = Callable[[], Awaitable[object]]
+
+
+class Row(NamedTuple):
+    """One line of the table; milliseconds, and what of them the target speaks of."""
+
+    name: str
+    baseline: str
+    ours: float
+    theirs: float
+    target: str
+    met: bool | None
+
+    def __str__(self) -> str:
+        verdict = {True: "met", False: "MISSED", None: ""}[self.met]
+        ratio = self.ours / self.theirs if self.theirs else float("nan")
+        return (
+            f"| {self.name} | {self.ours:.2f} ms | {self.baseline}: {self.theirs:.2f} ms "
+            f"| {ratio:.2f} | {self.target} | {verdict} |"
+        )
+
+
+async def in_turns(actions: dict[str, Action], repetitions: int, pause: float = 0.0) -> dict[str, float]:
+    """The median of each action in milliseconds; `pause` is in seconds, between two actions."""
+    times: dict[str, list[float]] = {name: [] for name in actions}
+    for repetition in range(repetitions + 2):
+        for name, action in actions.items():
+            started = time.perf_counter()
+            await action()
+            if repetition >= 2:  # the first two fill caches
+                times[name].append((time.perf_counter() - started) * 1000)
+            time.sleep(pause)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def at_most(name: str, baseline: str, ours: float, theirs: float, factor: float) -> Row:
+    """A row whose target is a ratio."""
+    return Row(name, baseline, ours, theirs, f"at most {factor:g} ×", ours <= factor * theirs)
+
+
+def at_most_more(name: str, baseline: str, ours: float, theirs: float, more: float) -> Row:
+    """A row whose target is a difference in milliseconds."""
+    return Row(name, baseline, ours, theirs, f"at most + {more:g} ms", ours - theirs <= more)
