@@ -15,7 +15,8 @@ from ..errors import ExecError, ProtocolError, SessionLost
 from ..events import Event
 from ..languages import Language
 from ..models import CodeBlock
-from ..supervisor.client import Channel, Frame, Report, SupervisorClient
+from ..supervisor.channel import Channel, Frame, Report
+from ..supervisor.client import SupervisorClient
 from ..supervisor.frames import STDERR, STDOUT
 from .verdict import Judgement, judge
 
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
     from .commandline import CommandLineCodeExecutor
     from .execution import Execution
 
-#: Seconds beyond the ladder's own after which a supervisor that has not reported counts as lost.
-SLACK = 4.0
+#: Seconds beyond the ladder's own after which a supervisor that has not reported counts as lost: with
+#: the default ladder that is within 5 s of the timeout, and more than the supervisor itself ever needs.
+SLACK = 2.75
 #: Characters of the end of standard error that may tell of a limit.
 TAIL_READ = 4000
 
@@ -71,6 +73,9 @@ class BlockRun:
                 for event in self._events(frame):
                     yield event
                 ended = frame.op in ("end", "saved", "refused")
+        except ProtocolError as error:
+            client.kill(error)  # who has lied once is not asked to stop
+            raise
         finally:
             if not ended:
                 await self._abandon(client, channel)

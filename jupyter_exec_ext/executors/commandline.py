@@ -27,7 +27,8 @@ from ..errors import (
 from ..events import Event
 from ..languages import Language
 from ..models import CodeBlock
-from ..supervisor.client import Frame, SupervisorClient, request
+from ..supervisor.channel import Frame
+from ..supervisor.client import SupervisorClient, request
 from ..supervisor.frames import CHUNK, DATA
 from .base import CodeExecutor, RunOptions
 from .blockrun import BlockRun
@@ -118,7 +119,7 @@ class CommandLineCodeExecutor(CodeExecutor):
 
     @property
     def guarantee(self) -> str | None:
-        """What stop can promise here: ``pid_namespace``, ``subreaper`` or ``process_group``."""
+        """What stop can promise here: see `supervisor.tree`, and `supervisor.portable.job` for Windows."""
         return self._client.ready.guarantee if self._client is not None else None
 
     async def stop(self) -> None:

@@ -45,11 +45,12 @@ async def containment(*, namespace: bool = True) -> Containment:
 
 
 async def _probe() -> tuple[str, ...]:
-    if not sys.platform.startswith("linux") or shutil.which(_UNSHARE[0]) is None:
-        return ()
-    # A user other than root may make a PID namespace only inside a user namespace.
-    prefix = _UNSHARE if os.geteuid() == 0 else (*_UNSHARE, *_AS_USER)
-    return prefix if await _works((*prefix, "true")) else ()
+    if sys.platform == "linux" and shutil.which(_UNSHARE[0]) is not None:
+        # A user other than root may make a PID namespace only inside a user namespace.
+        prefix = _UNSHARE if os.geteuid() == 0 else (*_UNSHARE, *_AS_USER)
+        if await _works((*prefix, "true")):
+            return prefix
+    return ()
 
 
 async def _works(command: tuple[str, ...]) -> bool:

@@ -9,7 +9,7 @@ import time
 from ..errors import ExecError, SessionLost
 from ..events import Outcome
 from ..models import Verdict
-from ..supervisor.client import Channel, Report
+from ..supervisor.channel import Channel, Report
 from .base import RunOptions
 from .verdict import CANCELLED, TIMED_OUT, Judgement
 

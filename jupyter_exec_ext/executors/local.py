@@ -34,6 +34,8 @@ class LocalCommandLineCodeExecutor(CommandLineCodeExecutor):
         As `CommandLineCodeExecutor`.
     namespace : bool
         Whether to use a PID namespace where the machine offers one.
+    portable : bool
+        Whether to use the supervisor's loop for systems without fork on any system: so it is tested.
     """
 
     def __init__(
@@ -46,9 +48,11 @@ class LocalCommandLineCodeExecutor(CommandLineCodeExecutor):
         grace: tuple[float, float] = GRACE,
         fork: bool = True,
         namespace: bool = True,
+        portable: bool = False,
     ) -> None:
         super().__init__(environment, workspace, private, output_limit=output_limit, grace=grace, fork=fork)
-        self._namespace = namespace
+        # The portable loop asks nothing of namespaces and guards: Windows has neither.
+        self._namespace, self._portable = namespace and not portable, portable
 
     async def _connect(self, private: Path) -> SupervisorClient:
         if not self.workspace.is_dir():
@@ -59,7 +63,8 @@ class LocalCommandLineCodeExecutor(CommandLineCodeExecutor):
             "workspace": str(self.workspace),
             "private": str(private),
             "preload": list(self.environment.preload),
-            "guard": kept.guard,
+            "guard": kept.guard and not self._portable,
+            "portable": self._portable,
         }
         variables = await asyncio.to_thread(self.environment.variables)
         return await SupervisorClient.start(

@@ -7,7 +7,7 @@ import signal
 from dataclasses import dataclass, field
 
 from ..environments.base import Limits
-from ..supervisor.client import Report
+from ..supervisor.channel import Report
 
 __all__ = ["CANCELLED", "TIMED_OUT", "Judgement", "judge"]
 

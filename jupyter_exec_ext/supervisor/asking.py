@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 INTERVAL = 0.05
 #: Seconds of silence after which a program counts as waiting where the system cannot tell.
 SILENCE = 1.0
+#: The most threads of a process that are looked at.
+MAX_THREADS = 64
 
 _READS = {"x86_64": (0, 19), "aarch64": (63, 65)}
 _POLLS = {"x86_64": (232, 281, 441), "aarch64": (22, 441)}
@@ -48,10 +50,14 @@ def _waits(pid: int, pipe: int) -> bool:
     try:
         if os.stat(f"/proc/{pid}/fd/0").st_ino != pipe:
             return False
-        with open(f"/proc/{pid}/syscall") as file:
-            call = file.read().split()
+        return any(_reads(pid, task) for task in os.listdir(f"/proc/{pid}/task")[:MAX_THREADS])
     except OSError:
         return False  # it has ended, or may not be looked at
+
+
+def _reads(pid: int, task: str) -> bool:
+    with open(f"/proc/{pid}/task/{task}/syscall") as file:
+        call = file.read().split()
     if len(call) < 2 or not call[0].isdigit():
         return False
     number, first = int(call[0]), int(call[1], 16)

@@ -10,12 +10,17 @@ import os
 import resource
 import signal
 
-from . import script
+from . import ending, script
+from .tree import die_with
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 #: What the request calls a limit, and the kernel's name for it. RLIMIT_DATA counts what a process
 #: can write (Linux 4.7 and newer), so that programs which reserve much more than they use, as
 #: node does, still start; elsewhere the address space is the nearest there is.
-LIMITS = {
+LIMITS: dict[str, int | None] = {
     "memory_bytes": getattr(resource, "RLIMIT_DATA", None)
     if os.uname().sysname == "Linux"
     else getattr(resource, "RLIMIT_AS", None),
@@ -37,34 +42,54 @@ class Launch:
         Where such a fork reads its job: the JSON of `Job`'s fields, to the end of the stream.
     stdin, stdout, stderr, problems : int
         Descriptors that become 0, 1 and 2; and where the process says why it could not start.
+    plain : bool
+        Whether stdin is /dev/null, as that of this interpreter.
     package : str
         The name of our own package.
-    cwd, extra, limits
-        For a program: see `Job`.
+    cwd : str
+    extra : dict
+        Environment variables on top of our own.
+    limits : dict
+        By the names of `LIMITS`. These three are for a program; a job brings its own.
     """
 
-    def __init__(self, **fields):
+    argv: list[str] | None
+    job: int | None
+    stdin: int
+    stdout: int
+    stderr: int
+    problems: int
+    plain: bool
+    package: str
+    cwd: str
+    extra: dict[str, str]
+    limits: dict[str, int]
+
+    def __init__(self, **fields: Any) -> None:
         self.__dict__.update(fields)
 
 
-def start(launch):
+def start(launch: Launch) -> int:
     """Start the process. Returns its pid.
 
     Where a forked child cannot become the program, it writes why to ``problems`` and exits 127.
     Raises OSError where there is no process at all.
     """
-    if launch.argv is not None and not launch.limits and hasattr(os, "posix_spawn"):
-        return _posix_spawn(launch)
+    if launch.argv is not None and not launch.limits and "PATH" not in launch.extra:
+        try:
+            return _posix_spawn(launch.argv, launch)
+        except (AttributeError, NotImplementedError):
+            pass  # this system cannot, or not with setsid
     return _fork(launch)
 
 
-def _posix_spawn(launch):
+def _posix_spawn(argv: list[str], launch: Launch) -> int:
     # Four times as fast as fork and exec from an interpreter of this size (vfork(2)), but nothing can
     # be done between the two, such as setting a limit.
     targets = (launch.stdin, launch.stdout, launch.stderr)
     return os.posix_spawnp(
-        launch.argv[0],
-        launch.argv,
+        argv[0],
+        argv,
         {**os.environ, **launch.extra},
         file_actions=[(os.POSIX_SPAWN_DUP2, target, number) for number, target in enumerate(targets)],
         setsid=True,
@@ -73,61 +98,83 @@ def _posix_spawn(launch):
     )
 
 
-def _fork(launch):
+def _fork(launch: Launch) -> int:
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _EVERY)
-    pid = os.fork()
+    if launch.argv is None:
+        ending.freeze()
+    parent, pid = os.getpid(), os.fork()
     if pid:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         return pid
     try:
+        # A block that kills whatever it may kill kills all who could end it; this is what remains.
+        die_with(parent, signal.SIGKILL)
         _become(launch)
     except Exception as error:
-        os.write(launch.problems, (f"{error}").encode("utf-8", "replace")[:2000])
-        os._exit(127)
+        _explain(launch, error)
+    os._exit(127)
 
 
-def _become(launch):
+def _explain(launch: Launch, error: Exception) -> None:
+    text = getattr(error, "strerror", None) or str(error)
+    try:
+        os.write(launch.problems, text.encode("utf-8", "replace")[:2000])
+    except OSError:
+        pass  # nobody reads it any more
+
+
+def _become(launch: Launch) -> None:
     os.setsid()
     _descriptors(launch)
-    _signals(python=launch.argv is None)
+    _signals()
     if launch.argv is None:
-        _wait_for_job(launch)
+        _wait_for_job(launch, launch.job or 0)
+        return
+    for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
     _place(launch.cwd, launch.limits)
     os.execvpe(launch.argv[0], launch.argv, {**os.environ, **launch.extra})
 
 
-def _wait_for_job(launch):
+def _wait_for_job(launch: Launch, source: int) -> None:
     # All that can be done before the job is known is done before: it is what a block then waits for.
     script.prepare(launch.package)
+    if not launch.plain:
+        script.reopen_stdin()
+    # Signals stay blocked until the script runs: no interrupt may end in a frame of ours.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     data = b""
     while True:
-        piece = os.read(launch.job, 65536)
+        piece = os.read(source, 65536)
         if not piece:
             break
         data += piece
     if not data:
         os._exit(0)
     job = json.loads(data)
-    os.close(launch.job)
+    os.close(source)
     _place(job["cwd"], job["limits"])
     os.environ.update(job["extra"])
+    stream = script.open_file(job["path"])
     os.close(launch.problems)
-    script.run(job["path"], job["first"])
+    script.run(stream, job["path"], job["first"])
 
 
-def no_core_dumps():
+def no_core_dumps() -> None:
     """Let no program below this process write one."""
     _lower(resource.RLIMIT_CORE, 0)
 
 
-def _place(cwd, limits):
+def _place(cwd: str, limits: dict[str, int]) -> None:
     os.chdir(cwd)
     for name, value in limits.items():
-        if LIMITS.get(name) is not None:
-            _lower(LIMITS[name], value)
+        kind = LIMITS.get(name)
+        if kind is not None:
+            _lower(kind, value)
 
 
-def _descriptors(launch):
+def _descriptors(launch: Launch) -> None:
     for number, target in enumerate((launch.stdin, launch.stdout, launch.stderr)):
         os.dup2(target, number)
     keep = {0, 1, 2, launch.problems, launch.job}
@@ -139,7 +186,7 @@ def _descriptors(launch):
                 pass  # the one that listed the directory
 
 
-def _lower(kind, value):
+def _lower(kind: int, value: int) -> None:
     hard = resource.getrlimit(kind)[1]
     if hard != resource.RLIM_INFINITY:
         value = min(value, hard)
@@ -149,11 +196,7 @@ def _lower(kind, value):
     resource.setrlimit(kind, (value, top))
 
 
-def _signals(python):
-    # Only what the supervisor has set, or what Python sets and other programs do not expect.
+def _signals() -> None:
+    # What the supervisor has set.
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    if not python:
-        for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
-            signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, [])

@@ -13,96 +13,24 @@ import signal
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import ValidationError
 
 from ..errors import EnvironmentFailed, ExecError, ProtocolError, SessionLost
 from . import frames
+from .channel import Channel, Frame, Ready
+from .process import PipeWriter, ThreadedProcess, start_process
 
-__all__ = ["Channel", "Ready", "Report", "SupervisorClient"]
+__all__ = ["SupervisorClient", "request"]
 
-#: Frames that wait for whoever reads a channel; then the stream is read no further.
-PENDING = 64
 #: Bytes of the supervisor's own standard error that are kept to explain its end.
 STDERR_KEPT = 4096
+# Windows has no SIGKILL; SIGTERM is as final there.
+_KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
+_END = (signal.SIGTERM, *((signal.SIGCONT,) if hasattr(signal, "SIGCONT") else ()))
 #: Seconds each rung of `SupervisorClient.close` takes at most.
 PATIENCE = 3.0
-
-
-class Ready(BaseModel):
-    """What a supervisor says of itself when it has started."""
-
-    version: int
-    guarantee: str = Field(max_length=40)
-    pid: int = Field(gt=0)
-    python: str = Field(max_length=40)
-    problems: dict[str, str] = Field(default_factory=dict)
-    fork: bool = False
-
-
-class Report(BaseModel):
-    """How a run ended, as its supervisor tells it; times in seconds, `rss` and `total` in bytes."""
-
-    exit: int | None = Field(default=None, ge=0, le=2**32)
-    signal: int | None = Field(default=None, ge=1, le=128)
-    stopped: str | None = None
-    survivors: int = Field(default=0, ge=0)
-    wall: float = Field(ge=0, allow_inf_nan=False)
-    cpu: float = Field(ge=0, allow_inf_nan=False)
-    rss: int = Field(ge=0)
-    total: int = Field(ge=0)
-    oom_kills: int = 0
-    problem: str | None = None
-
-
-class Frame(NamedTuple):
-    """What came in on a channel: `fields` of a control frame, or the bytes of another."""
-
-    kind: int
-    data: bytes
-    fields: dict[str, Any]
-
-    @property
-    def op(self) -> str:
-        """The operation of a control frame; empty for bytes."""
-        return str(self.fields.get("op", ""))
-
-
-class Channel:
-    """One request and the frames that answer it."""
-
-    def __init__(self, client: SupervisorClient, number: int) -> None:
-        self.number = number
-        self._client = client
-        self._queue: asyncio.Queue[Frame | None] = asyncio.Queue(PENDING)
-
-    async def send(self, op: str, **fields: Any) -> None:
-        """Send a control frame."""
-        await self._client.write(frames.control(self.number, op, **fields))
-
-    async def send_data(self, data: bytes) -> None:
-        """Send bytes; none at all mean the end."""
-        await self._client.write(frames.frame(frames.DATA, self.number, data))
-
-    async def receive(self) -> Frame:
-        """The next frame. Raises `SessionLost` or `ProtocolError` where there will be none."""
-        if self._client.lost is not None and self._queue.empty():
-            raise self._client.lost
-        frame = await self._queue.get()
-        if frame is None:
-            raise self._client.lost or SessionLost("The session was closed.")
-        return frame
-
-    async def put(self, frame: Frame | None) -> None:
-        """Hand over a frame; waits while its reader is behind (the client's task calls this)."""
-        await self._queue.put(frame)
-
-    def end(self) -> None:
-        """There will be no further frames: wake the reader, after what it has not read yet."""
-        if self._queue.full():
-            return  # the reader is awake, and finds `lost` when it has emptied the queue
-        self._queue.put_nowait(None)
 
 
 class SupervisorClient:
@@ -111,10 +39,10 @@ class SupervisorClient:
     Made by `start`; `close` ends it and everything it runs.
     """
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process | ThreadedProcess) -> None:
         self._process = process
         # All three are pipes; the types of asyncio cannot say so.
-        self._stdin = cast(asyncio.StreamWriter, process.stdin)
+        self._stdin = cast("asyncio.StreamWriter | PipeWriter", process.stdin)
         self._stdout = cast(asyncio.StreamReader, process.stdout)
         self._stderr = cast(asyncio.StreamReader, process.stderr)
         self._channels: dict[int, Channel] = {}
@@ -135,20 +63,8 @@ class SupervisorClient:
         EnvironmentFailed
             Where it does not start; with what it printed.
         """
-        pipe = asyncio.subprocess.PIPE
         try:
-            starting = asyncio.ensure_future(
-                asyncio.create_subprocess_exec(
-                    *argv,
-                    stdin=pipe,
-                    stdout=pipe,
-                    stderr=pipe,
-                    env=env,
-                    cwd=cwd,
-                    start_new_session=True,
-                    limit=2 * frames.CHUNK,
-                )
-            )
+            starting = asyncio.ensure_future(start_process(argv, env=env, cwd=cwd, limit=2 * frames.CHUNK))
             # asyncio, cancelled in here, may wait for ever for pipes that it has not connected yet.
             cancelled = await _uncancelled(starting)
             client = cls(starting.result())
@@ -247,7 +163,7 @@ class SupervisorClient:
             self._hello.set_exception(EnvironmentFailed(f"The supervisor did not start: {lost.message}"))
             self._hello.exception()  # a start that was cancelled does not ask for it
         if isinstance(lost, ProtocolError):
-            self._signal(signal.SIGKILL)
+            self._terminate()
         for channel in self._channels.values():
             channel.end()
 
@@ -270,15 +186,22 @@ class SupervisorClient:
     def kill(self, lost: ExecError) -> None:
         """End the supervisor at once; readers of its channels get `lost`."""
         self._lose(lost)
-        self._signal(signal.SIGTERM)  # a guard ends everything on this; a namespace dies in `close`
+        self._terminate()
+
+    def _terminate(self) -> None:
+        # A guard ends everything on this, once it goes on where a program has stopped it. What puts
+        # the supervisor into a namespace does not heed it, and takes the namespace with it when killed.
+        for number in _END:
+            self._signal(number)
+        asyncio.get_running_loop().call_later(PATIENCE, self._signal, _KILL)
 
     async def close(self) -> None:
         """End everything: the stream closes, then terminate, then kill; returns when it is reaped."""
         self._lose(SessionLost("The session was closed."))
         self._stdin.close()
-        for step in (None, signal.SIGTERM, signal.SIGKILL):
-            if step is not None:
-                self._signal(step)
+        for step in ((), _END, (_KILL,)):
+            for number in step:
+                self._signal(number)
             try:
                 await asyncio.wait_for(asyncio.shield(self._wait()), PATIENCE)
                 break

@@ -1,19 +1,34 @@
 """File requests: a list, a file out, a file in, a removal; in pieces, between turns of the loop.
 
-(Python 3.8, standard library only; POSIX.)
+(Python 3.8, standard library only.)
 """
 
 from __future__ import annotations
 
 import os
 
-from .files import MAX_ENTRIES, FileRefused, NewFile, Workspace, parts_of
 from .frames import CHUNK, DATA, control, frame
+from .paths import MAX_ENTRIES, FileRefused, parts_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, Protocol
+
+    class NewFile(Protocol):
+        """A file while it is written."""
+
+        def write(self, data: bytes) -> None: ...
+        def commit(self) -> int: ...
+        def discard(self) -> None: ...
+
+    class Workspace(Protocol):
+        """The files of a workspace: `files.Workspace`, or `portable.files.Workspace`."""
+
+        def open(self, path: str) -> tuple[int, int]: ...
+        def create(self, path: str) -> NewFile: ...
+        def delete(self, path: str) -> None: ...
+        def list(self) -> tuple[list[dict[str, Any]], bool]: ...
 
 
 class Desk:
@@ -21,14 +36,13 @@ class Desk:
 
     Parameters
     ----------
-    root : str
-        The workspace.
+    workspace : Workspace
     send : callable
         Takes the bytes of a frame.
     """
 
-    def __init__(self, root: str, send: Callable[[bytes], None]) -> None:
-        self._workspace, self._send = Workspace(root), send
+    def __init__(self, workspace: Workspace, send: Callable[[bytes], None]) -> None:
+        self._workspace, self._send = workspace, send
         self._reading: dict[int, int] = {}
         self._writing: dict[int, NewFile] = {}
 

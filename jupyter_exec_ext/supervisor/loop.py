@@ -14,8 +14,16 @@ import time
 from collections import deque
 
 from .desk import Desk
+from .files import Workspace
 from .frames import CHUNK, CONTROL, DATA, MAX_DOWN, VERSION, FrameError, Splitter, control, message
 from .launch import Launcher, Saved, StartFailed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+    from .run import Run
+    from .tree import SubreaperTree
 
 #: Bytes that may wait for the server before programs are no longer read.
 BACKLOG = 1024 * 1024
@@ -33,33 +41,36 @@ class Supervisor:
     tree : tree.SubreaperTree
     """
 
-    def __init__(self, source, sink, config, tree):
+    def __init__(self, source: int, sink: int, config: dict[str, Any], tree: SubreaperTree) -> None:
         self._source, self._sink, self._tree = source, sink, tree
         self._splitter = Splitter(MAX_DOWN)
-        self._outbox, self._waiting = deque(), 0
+        self._outbox: deque[bytes] = deque()
+        self._waiting = 0
         self._launcher = Launcher(config, tree, self._send)
-        self._desk = Desk(config["workspace"], self._send)
-        self._run = None
+        self._desk = Desk(Workspace(config["workspace"]), self._send)
+        self._run: Run | None = None
         self._wake, waker = os.pipe()
         for descriptor in (self._wake, waker, sink):
             os.set_blocking(descriptor, False)
         signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda number, stack: None)
+        # Handlers, since what is ignored would be ignored by every program started from here, too.
+        for number in (signal.SIGCHLD, signal.SIGINT):
+            signal.signal(number, lambda number, stack: None)
 
-    def serve(self, hello):
+    def serve(self, hello: dict[str, Any]) -> NoReturn:
         """Say what this supervisor is, and do what the server asks. Does not return."""
         self._send(control(0, "ready", version=VERSION, guarantee=self._tree.guarantee, **hello))
         self._launcher.stand_by()
         while True:
             self._turn()
 
-    def _send(self, data):
+    def _send(self, data: bytes) -> None:
         self._outbox.append(data)
         self._waiting += len(data)
         if len(self._outbox) == 1:
             self._write()
 
-    def _turn(self):
+    def _turn(self) -> None:
         ready = self._wait()
         now = time.monotonic()
         if self._sink in ready:
@@ -69,14 +80,14 @@ class Supervisor:
         if self._wake in ready:
             os.read(self._wake, 4096)
         if self._run is not None:
-            self._tend(ready, time.monotonic())  # it may have begun in this very turn
+            self._tend(self._run, ready, time.monotonic())  # it may have begun in this very turn
         elif self._wake in ready:
             for pid, _, _ in self._tree.reap()[0]:
                 self._launcher.forget(pid)
         if self._waiting < BACKLOG:
             self._desk.proceed()
 
-    def _wait(self):
+    def _wait(self) -> set[int]:
         poll = select.poll()
         poll.register(self._source, select.POLLIN)
         poll.register(self._wake, select.POLLIN)
@@ -84,22 +95,22 @@ class Supervisor:
             poll.register(self._sink, select.POLLOUT)
         due = 0.0 if self._desk.busy and self._waiting < BACKLOG else None
         if self._run is not None:
-            due = self._watch(poll, due)
+            due = self._watch(self._run, poll, due)
         return {descriptor for descriptor, _ in poll.poll(None if due is None else due * 1000)}
 
-    def _watch(self, poll, due):
+    def _watch(self, run: Run, poll: select.poll, due: float | None) -> float | None:
         if self._waiting < BACKLOG:
-            for descriptor in self._run.readers():
+            for descriptor in run.readers():
                 poll.register(descriptor, select.POLLIN)
-        if self._run.writer() is not None:
-            poll.register(self._run.writer(), select.POLLOUT)
-        moment = self._run.due()
+        writer = run.writer()
+        if writer is not None:
+            poll.register(writer, select.POLLOUT)
+        moment = run.due()
         if moment is None or due is not None:
             return due
         return max(0.0, moment - time.monotonic())
 
-    def _tend(self, ready, now):
-        run = self._run
+    def _tend(self, run: Run, ready: set[int], now: float) -> None:
         for descriptor in run.readers():
             if descriptor in ready:
                 run.read(descriptor, now)
@@ -113,25 +124,24 @@ class Supervisor:
             run.output.flush(now)
             self._send(control(run.channel, "asks", prompt=prompt))
         if run.advance(now):
-            self._finish(now)
+            self._run = None
+            self._finish(run, now)
 
-    def _finish(self, now):
-        run, self._run = self._run, None
-
-        def note(dropped, total):
+    def _finish(self, run: Run, now: float) -> None:
+        def note(dropped: int, total: int) -> None:
             self._send(control(run.channel, "dropped", dropped=dropped, total=total))
 
         problem = run.finish(now, note)
         report = run.report(now)
         self._send(control(run.channel, "end", problem=problem, total=run.output.total, **report))
-        if self._launcher.stale() and not self._outbox and self._splitter.empty:
+        if self._launcher.stale() and not self._outbox and self._splitter.empty and self._desk.idle:
             self._launcher.renew(self._source, self._sink)
         if run.forked:
             self._launcher.stand_by()
 
     # -- the stream ----------------------------------------------------------------------------
 
-    def _write(self):
+    def _write(self) -> None:
         while self._outbox:
             data = self._outbox[0]
             try:
@@ -146,7 +156,7 @@ class Supervisor:
                 return
             self._outbox.popleft()
 
-    def _receive(self, now):
+    def _receive(self, now: float) -> None:
         try:
             data = os.read(self._source, CHUNK * 4)
         except OSError:
@@ -159,12 +169,12 @@ class Supervisor:
         except FrameError:
             self._leave()
 
-    def _leave(self):
+    def _leave(self) -> NoReturn:
         """The server is gone or talks nonsense: leave nothing behind."""
         self._desk.close()
         self._tree.end(0)
 
-    def _handle(self, kind, channel, payload, now):
+    def _handle(self, kind: int, channel: int, payload: bytes, now: float) -> None:
         if kind == DATA:
             if self._run is not None and channel == self._run.channel:
                 self._run.type(payload)
@@ -182,15 +192,15 @@ class Supervisor:
         else:
             self._desk.handle(channel, op, fields)
 
-    def _halt(self, channel, op, now):
+    def _halt(self, channel: int, op: str, now: float) -> None:
         if self._run is None or self._run.channel != channel:
             return  # it ended while the request was on its way
         if op == "stop":
             self._run.stop("cancelled", now)
         else:
-            self._run.interrupt()
+            self._run.interrupt(now)
 
-    def _start(self, channel, fields):
+    def _start(self, channel: int, fields: dict[str, Any]) -> None:
         if self._run is not None:
             self._send(control(channel, "refused", message="Another run goes on in this session."))
             return

@@ -2,9 +2,11 @@
 
 CONFIG is JSON: ``workspace`` and ``private`` (directories), ``preload`` (modules to import before
 the first block), ``guard`` (whether to put a second process around this one that ends what is
-left should this one be killed), ``stream`` (descriptors, after a renewal; else 0 and 1).
+left should this one be killed), ``portable`` (whether to use the loop that needs no fork; without fork
+it is used anyway), ``stream`` (descriptors, after a renewal; else 0 and 1).
 ``main.py --script FILE FIRST`` runs one file in a fresh interpreter as ``python FILE`` would, with
 FIRST as ``sys.path[0]``.
+``main.py --plain FILE FIRST`` does so in plain Python, where the C functions cannot be had.
 (Python 3.8, standard library only.)
 """
 
@@ -12,10 +14,15 @@ from __future__ import annotations
 
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
 _PACKAGE = "_jupyter_exec_supervisor"
 
 
-def _load():
+def _load() -> None:
     """Import this folder as a package that no installed package can be taken for."""
     import importlib.util
     import os
@@ -23,12 +30,15 @@ def _load():
     folder = os.path.dirname(os.path.abspath(__file__))
     init = os.path.join(folder, "__init__.py")
     spec = importlib.util.spec_from_file_location(_PACKAGE, init, submodule_search_locations=[folder])
+    assert spec is not None  # noqa: S101
     sys.modules[_PACKAGE] = importlib.util.module_from_spec(spec)
-    # Python put this folder first on the path; a block must not find our modules there.
-    sys.path[:] = [path for path in sys.path if os.path.abspath(path or ".") != folder]
+    # Python put this folder first on the path (that of the file itself, where this is a link to it);
+    # a block must not find our modules there.
+    if not getattr(sys.flags, "safe_path", False) and not sys.flags.isolated:
+        del sys.path[0]
 
 
-def _guard():
+def _guard() -> None:
     """Fork: the child goes on; this process waits for it, and then ends what it left.
 
     It also ends everything when it is told to terminate, and the kernel tells it so when the
@@ -38,13 +48,15 @@ def _guard():
     import os
     import signal
 
-    tree, server = importlib.import_module(_PACKAGE + ".tree").here(), os.getppid()
+    parent = os.getppid()
+    module = importlib.import_module(_PACKAGE + ".tree")
+    tree = module.here()
     pid = os.fork()
     if pid == 0:
         return
     os.closerange(0, 2)  # the stream ends with the supervisor, not with its guard
     signal.signal(signal.SIGTERM, lambda number, stack: tree.end(128 + number))
-    tree.die_with(server)
+    module.die_with(parent, signal.SIGTERM)
     status = None
     while status is None:
         ended, wait_status = os.wait()
@@ -52,7 +64,7 @@ def _guard():
     tree.end(os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status))
 
 
-def _preload(names):
+def _preload(names: Iterable[str]) -> dict[str, str]:
     """Import what the environment says; why not, for each that could not be."""
     import importlib
 
@@ -65,7 +77,7 @@ def _preload(names):
     return problems
 
 
-def _stream(config):
+def _stream(config: dict[str, Any]) -> tuple[int, int]:
     """The byte stream's descriptors, moved away from 0 and 1, which belong to programs."""
     import os
 
@@ -80,16 +92,20 @@ def _stream(config):
     return source, sink
 
 
-def _serve(text):
+def _serve(text: str) -> None:
     import importlib
     import json
     import os
     import platform
+    import select
 
     config = json.loads(text)
+    if config.pop("portable", False) or not (hasattr(os, "fork") and hasattr(select, "poll")):
+        importlib.import_module(_PACKAGE + ".portable.loop").serve(*_stream(config), config)
     if config.pop("guard", False):
         _guard()
     source, sink = _stream(config)
+    importlib.import_module(_PACKAGE + ".script").reopen_stdin()
     problems = _preload(config["preload"])
     tree = importlib.import_module(_PACKAGE + ".tree").here()
     loop = importlib.import_module(_PACKAGE + ".loop")
@@ -98,16 +114,24 @@ def _serve(text):
     loop.Supervisor(source, sink, config, tree).serve(hello)
 
 
-def _script(path, first):
+def _script(path: str, first: str) -> None:
     import importlib
 
     script = importlib.import_module(_PACKAGE + ".script")
     script.prepare(_PACKAGE)
-    script.run(path, first)
+    script.run(script.open_file(path), path, first)
+
+
+def _plain(path: str, first: str) -> None:
+    import importlib
+
+    importlib.import_module(_PACKAGE + ".portable.script").run(path, first, _PACKAGE)
 
 
 _load()
-if sys.argv[1] == "--script":
+if sys.argv[1] == "--plain":
+    _plain(sys.argv[2], sys.argv[3])
+elif sys.argv[1] == "--script":
     _script(sys.argv[2], sys.argv[3])
 else:
     _serve(sys.argv[1])

@@ -96,10 +96,12 @@ class Output:
         Called with (stream, bytes) for each piece that goes out.
     head, tail : int
         How many bytes to keep of the beginning and of the end, both streams together.
+    partial : float
+        Seconds that an unfinished line waits for its rest.
     """
 
-    def __init__(self, send: Send, head: int, tail: int) -> None:
-        self._send = send
+    def __init__(self, send: Send, head: int, tail: int, partial: float = PARTIAL) -> None:
+        self._send, self._partial = send, partial
         self._room = head
         self._tail_limit = tail
         self._pending = Pieces(GRAIN_OUT)
@@ -130,7 +132,7 @@ class Output:
         if data.endswith(b"\n") or (self._held is not None and now >= self._held):
             self.flush(now)
         elif self._held is None and self._pending:
-            self._held = now + PARTIAL
+            self._held = now + self._partial
 
     def _keep_newest(self, stream: int, data: bytes) -> None:
         self._tail.add(stream, data)

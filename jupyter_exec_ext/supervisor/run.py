@@ -12,13 +12,28 @@ from collections import deque
 
 from . import asking
 from .frames import CHUNK, STDERR, STDOUT
+from .memory import OutOfMemoryKills
+from .output import Output
+from .tree import signal_group
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import resource
+    from typing import Any
+
+    from .output import Note
+    from .tree import SubreaperTree
 
 #: Seconds that what a program leaves behind has to end by itself, before it is killed.
 LINGER = 0.2
 #: Seconds of killing after which what is still alive counts as survivors.
 PATIENCE = 2.0
+#: Seconds after its start before which no program is interrupted: it would not be the program yet.
+SETTLED = 0.03
 #: Seconds between two rounds of killing.
 ROUND = 0.005
+#: Bytes that a pipe can hold (pipe(7): the default for users; ours hold 64 KiB unless a program asks).
+MOST = 1024 * 1024
 
 _RSS_UNIT = 1 if os.uname().sysname == "Darwin" else 1024  # getrusage(2): bytes there, KiB here
 
@@ -43,46 +58,60 @@ class Run:
         Seconds from interrupt to terminate, and from terminate to kill.
     """
 
-    def __init__(self, channel, tree, pid, pipes, output, timeout, grace):
+    def __init__(
+        self,
+        channel: int,
+        tree: SubreaperTree,
+        pid: int,
+        pipes: dict[str, int | None],
+        output: Output,
+        timeout: float | None,
+        grace: tuple[float, float],
+    ) -> None:
         self.channel, self.pid, self.output = channel, pid, output
         self._tree, self._grace = tree, grace
-        self._readers = {pipes["stdout"]: STDOUT, pipes["stderr"]: STDERR}
-        self._problems = pipes["problems"]
+        self._readers = {_given(pipes["stdout"]): STDOUT, _given(pipes["stderr"]): STDERR}
+        self._problems = _given(pipes["problems"])
         self.stdin = pipes["stdin"]
-        self._typed = deque()
+        self._typed: deque[bytes] = deque()
         self._asked = False
         self._started = self._spoke = self._looked = time.monotonic()
         self._deadline = None if timeout is None else self._started + timeout
-        self._rung, self._next = 0, None
-        self._ended_at = self._killing = None
-        self.path, self.forked = None, False
-        self.stopped = None
-        self.status = None
+        self._rung = 0
+        self._next: float | None = None
+        self._interrupt: float | None = None
+        self._ended_at: float | None = None
+        self._killing: float | None = None
+        self.path, self.forked = "", False
+        self.stopped: str | None = None
+        self.status: int | None = None
         self.cpu, self.rss = 0.0, 0
         self.survivors = 0
 
     # -- what the loop waits for ---------------------------------------------------------------
 
-    def readers(self):
+    def readers(self) -> list[int]:
         """Descriptors to wait for."""
         return list(self._readers)
 
-    def writer(self):
+    def writer(self) -> int | None:
         """The descriptor to write to, where something is typed and not yet taken."""
         return self.stdin if self._typed and self.stdin is not None else None
 
-    def due(self):
+    def due(self) -> float | None:
         """When to call `advance` next (monotonic seconds), or None."""
-        times = [self.output.due, self._next, self._deadline if self.stopped is None else None]
+        times = [self.output.due, self._next, self._interrupt]
         if self._ended_at is not None:
             times.append(self._ended_at + LINGER if self._killing is None else time.monotonic() + ROUND)
-        elif self.stdin is not None and not self._asked:
+        elif self.stopped is None:
+            times.append(self._deadline)
+        if self._may_ask():
             times.append(self._looked + asking.INTERVAL)
         return min((moment for moment in times if moment is not None), default=None)
 
     # -- output and input ----------------------------------------------------------------------
 
-    def read(self, descriptor, now):
+    def read(self, descriptor: int, now: float) -> bool:
         """Take what the program printed; False at the end of the stream."""
         try:
             data = os.read(descriptor, CHUNK)
@@ -96,13 +125,14 @@ class Run:
         self.output.feed(self._readers[descriptor], data, now)
         return True
 
-    def type(self, data):
+    def type(self, data: bytes) -> None:
         """Give the program bytes to read; none: the end of its input."""
         self._typed.append(data)
         self._asked = False
+        self.output.line = bytearray()  # what is typed ends the line on a terminal, too: the prompt is over
         self.write()
 
-    def write(self):
+    def write(self) -> None:
         """Hand over as much of what was typed as the pipe takes."""
         while self._typed and self.stdin is not None:
             data = self._typed.popleft()
@@ -120,15 +150,17 @@ class Run:
             if written < len(data):
                 self._typed.appendleft(data[written:])
 
-    def _close_stdin(self):
-        os.close(self.stdin)
-        self.stdin = None
+    def _close_stdin(self) -> None:
+        if self.stdin is not None:
+            os.close(self.stdin)
+            self.stdin = None
 
-    def asks(self, now):
+    def _may_ask(self) -> bool:
+        return self.stdin is not None and not self._asked and not self._typed and self.status is None
+
+    def asks(self, now: float) -> bool:
         """Whether the program has begun to wait for input since the last time it was given any."""
-        if self.stdin is None or self._asked or self._typed or self.status is not None:
-            return False
-        if now - self._looked < asking.INTERVAL:
+        if self.stdin is None or not self._may_ask() or now - self._looked < asking.INTERVAL:
             return False
         self._looked = now
         if asking.unread(self.stdin):
@@ -137,21 +169,29 @@ class Run:
             self._asked = asking.waits(self._tree.family(self.pid), os.fstat(self.stdin).st_ino)
         else:
             self._asked = now - self._spoke >= asking.SILENCE
+        if self._asked:
+            self._read_prompt(now)
         return self._asked
+
+    def _read_prompt(self, now: float) -> None:
+        # It printed its prompt before it read, and perhaps after we last looked for output.
+        for descriptor in self.readers():
+            if asking.unread(descriptor):
+                self.read(descriptor, now)
 
     # -- the end -------------------------------------------------------------------------------
 
-    def interrupt(self):
+    def interrupt(self, now: float) -> None:
         """What a terminal's Ctrl-C does: SIGINT to the program's group."""
-        if self.status is None:
-            _signal_group(self.pid, signal.SIGINT)
+        if self._interrupt is None:
+            self._interrupt = max(now, self._started + SETTLED)
 
-    def stop(self, why, now):
+    def stop(self, why: str, now: float) -> None:
         """Begin the stop ladder; the first reason stays."""
         if self.stopped is None:
-            self.stopped, self._next = why, now
+            self.stopped, self._next = why, max(now, self._started + SETTLED)
 
-    def advance(self, now):
+    def advance(self, now: float) -> bool:
         """Do what is due. True when nothing of the run is left, or no more can be done."""
         ended, anybody = self._tree.reap()
         for pid, status, usage in ended:
@@ -165,20 +205,23 @@ class Run:
             return True
         return self._sweep(now)
 
-    def _account(self, pid, status, usage, now):
+    def _account(self, pid: int, status: int, usage: resource.struct_rusage, now: float) -> None:
         # wait4's usage of a process holds that of the children it has itself waited for.
         self.cpu += usage.ru_utime + usage.ru_stime
         self.rss = max(self.rss, usage.ru_maxrss * _RSS_UNIT)
         if pid == self.pid:
             self.status, self._ended_at = status, now
-            self._next = None
+            self._next = self._interrupt = None
 
-    def _climb(self, now):
+    def _climb(self, now: float) -> None:
+        if self._interrupt is not None and now >= self._interrupt:
+            self._interrupt = None
+            signal_group(self.pid, signal.SIGINT)
         if self.stopped is None and self._deadline is not None and now >= self._deadline:
             self.stop("timeout", now)
         while self._next is not None and now >= self._next and self._rung < 2:
             if self._rung == 0:
-                _signal_group(self.pid, signal.SIGINT)
+                signal_group(self.pid, signal.SIGINT)
             else:
                 self._tree.signal(signal.SIGTERM)
                 self._tree.signal(signal.SIGCONT)  # a stopped process gets no signal before it goes on
@@ -188,8 +231,8 @@ class Run:
             self._tree.kill()
             self._next = now + ROUND
 
-    def _sweep(self, now):
-        if self.stopped is None and now < self._ended_at + LINGER:
+    def _sweep(self, now: float) -> bool:
+        if self.stopped is None and now < (self._ended_at or now) + LINGER:
             return False
         if self._killing is None:
             self._killing = now
@@ -199,64 +242,55 @@ class Run:
         self.survivors = len(self._tree.members())
         return True
 
-    def finish(self, now, note):
+    def finish(self, now: float, note: Note) -> str | None:
         """Read what is still in the pipes, send it, close everything; the text of a failed start."""
         for descriptor in list(self._readers):
             os.set_blocking(descriptor, False)
-            while descriptor in self._readers:
-                before = self.output.total
-                if not self.read(descriptor, now):
-                    break
-                if self.output.total == before:
-                    os.close(descriptor)  # a survivor still holds it
-                    del self._readers[descriptor]
+            self._drain(descriptor, now)
         self.output.finish(now, note)
-        if self.stdin is not None:
-            self._close_stdin()
-        problem = os.read(self._problems, 4096).decode("utf-8", "replace")
+        self._close_stdin()
+        os.set_blocking(self._problems, False)
+        try:
+            problem = os.read(self._problems, 4096).decode("utf-8", "replace")
+        except BlockingIOError:
+            problem = ""  # a survivor still holds it
         os.close(self._problems)
         return problem or None
 
-    def report(self, now):
+    def _drain(self, descriptor: int, now: float) -> None:
+        # No pipe holds more than `MOST`; a survivor that goes on printing must not hold us.
+        until = self.output.total + MOST
+        while self.output.total < until:
+            before = self.output.total
+            if not self.read(descriptor, now):
+                return
+            if self.output.total == before:
+                break  # a survivor still holds it
+        os.close(descriptor)
+        del self._readers[descriptor]
+
+    def report(self, now: float) -> dict[str, Any]:
         """How it ended, for the server."""
-        exited = os.WIFEXITED(self.status) if self.status is not None else False
+        code = killer = None
+        if self.status is not None:
+            code = os.WEXITSTATUS(self.status) if os.WIFEXITED(self.status) else None
+            killer = os.WTERMSIG(self.status) if code is None else None
         return {
-            "exit": os.WEXITSTATUS(self.status) if exited else None,
-            "signal": os.WTERMSIG(self.status) if self.status is not None and not exited else None,
+            "exit": code,
+            "signal": killer,
             "stopped": self.stopped,
             "survivors": self.survivors,
             "wall": max(0.0, now - self._started),
             "cpu": self.cpu,
             "rss": self.rss,
-            "oom_kills": _kills.news() if self.status is not None and not exited else 0,
+            "oom_kills": _kills.news() if killer is not None else 0,
         }
 
 
-class _OutOfMemoryKills:
-    """How often the kernel's out-of-memory killer has struck on this machine (proc_vmstat(5))."""
-
-    def __init__(self):
-        self._seen = self._count()
-
-    @staticmethod
-    def _count():
-        try:
-            with open("/proc/vmstat", "rb") as file:
-                return next((int(line.split()[1]) for line in file if line.startswith(b"oom_kill ")), 0)
-        except OSError:
-            return 0
-
-    def news(self):
-        """How often since the last time this was asked."""
-        before, self._seen = self._seen, self._count()
-        return self._seen - before
+_kills = OutOfMemoryKills()
 
 
-_kills = _OutOfMemoryKills()
-
-
-def _signal_group(pid, number):
-    try:
-        os.killpg(pid, number)
-    except (ProcessLookupError, PermissionError):
-        pass  # it has ended, or not yet made its group: the next rung reaches it
+def _given(descriptor: int | None) -> int:
+    if descriptor is None:
+        raise ValueError("a run needs its pipes")
+    return descriptor

@@ -36,14 +36,28 @@ PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 
 
+def _no_prctl(*arguments: int) -> int:
+    return -1
+
+
+try:
+    _prctl = ctypes.CDLL(None).prctl if sys.platform.startswith("linux") else _no_prctl
+except (OSError, AttributeError):
+    _prctl = _no_prctl
+
+
 def become_subreaper() -> bool:
     """Make this process the one orphans come back to; False where the kernel cannot."""
+    return bool(sys.platform.startswith("linux") and _prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
+
+
+def die_with(parent: int, number: int) -> None:
+    """Have the kernel send this process a signal when `parent`, which started it, ends (Linux only)."""
     if not sys.platform.startswith("linux"):
-        return False
-    try:
-        return bool(ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
-    except (OSError, AttributeError):
-        return False
+        return
+    _prctl(PR_SET_PDEATHSIG, number, 0, 0, 0)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), number)  # it ended before the kernel knew
 
 
 def here() -> SubreaperTree:
@@ -96,12 +110,6 @@ class SubreaperTree:
             self.kill()
             time.sleep(0.001)
         os._exit(status)
-
-    def die_with(self, parent: int) -> None:
-        """Have the kernel send this process SIGTERM when `parent`, which started it, ends."""
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
-        if os.getppid() != parent:
-            os.kill(os.getpid(), signal.SIGTERM)  # it ended before the kernel knew
 
     def family(self, pid: int) -> list[int]:
         """A process and its descendants, as the kernel lists them: cheaper than `members`."""
@@ -185,9 +193,6 @@ class GroupTree(SubreaperTree):
         """One round of SIGKILL."""
         self.signal(signal.SIGKILL)
 
-    def die_with(self, parent: int) -> None:
-        """There is no such service here; the end of the stream has to do."""
-
 
 def _stat(pid: str) -> tuple[int, str]:
     # The command name, in brackets, may itself hold brackets and spaces: count from the last one.
@@ -207,3 +212,15 @@ def _below(root: int, children: dict[int, list[int]]) -> list[int]:
         found += below
         todo += below
     return found
+
+
+def signal_group(pid: int, number: int) -> None:
+    """Signal a process and its group, or the process alone while it has not made its group."""
+    for kill in (os.killpg, os.kill):
+        try:
+            kill(pid, number)
+            return
+        except ProcessLookupError:
+            pass  # it has not yet made its group, or it has ended
+        except PermissionError:
+            return  # it has become another user's

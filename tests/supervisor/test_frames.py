@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +19,8 @@ from jupyter_exec_ext.supervisor.frames import (
     frame,
     message,
 )
+
+from .session import Session
 
 FRAMES = st.lists(
     st.tuples(st.sampled_from([STDOUT, STDERR]), st.integers(0, 2**32 - 1), st.binary(max_size=300)),
@@ -69,3 +73,33 @@ def test_any_text_survives_a_control_frame(text: str) -> None:
 def test_a_control_frame_that_is_not_one_is_refused(payload: bytes) -> None:
     with pytest.raises(FrameError):
         message(payload)
+
+
+@given(st.binary(max_size=300), st.lists(st.integers(0, 300), max_size=5))
+def test_garbage_is_refused_wherever_it_is_cut(data: bytes, places: list[int]) -> None:
+    def outcome(pieces: list[bytes]) -> tuple[list[tuple[int, int, bytes]], bool]:
+        splitter, seen = Splitter(100), []
+        try:
+            for piece in pieces:
+                seen += [one for one in splitter.feed(piece)]
+        except FrameError:
+            return seen, True
+        return seen, False
+
+    whole, refused = outcome([data])
+    pieces, refused_too = outcome(cut(data, places))
+
+    assert refused_too == refused
+    assert refused or pieces == whole
+
+
+def test_the_server_talking_nonsense_ends_the_supervisor(tmp_path: Path) -> None:
+    for nonsense in (b"GET / HTTP/1.1\r\n\r\n", frame(STDOUT, 1, b"x"), frame(CONTROL, 1, b"[]")):
+        session = Session(tmp_path)
+        session.begin("import time; time.sleep(60)")
+
+        session.send(nonsense)
+
+        assert session.process.wait(5) == 0
+        session.__exit__()
+        assert session.complaints == ""

@@ -1,0 +1,99 @@
+"""What goes over a supervisor's byte stream, at the server's end: reports, frames and channels."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, NamedTuple, Protocol
+
+from pydantic import BaseModel, Field
+
+from ..errors import ExecError, SessionLost
+from . import frames
+
+__all__ = ["Channel", "Frame", "Ready", "Report", "Stream"]
+
+#: Frames that wait for whoever reads a channel; then the stream is read no further.
+PENDING = 64
+
+
+class Stream(Protocol):
+    """What a channel needs of its stream: `client.SupervisorClient`."""
+
+    lost: ExecError | None
+
+    async def write(self, data: bytes) -> None: ...
+
+
+class Ready(BaseModel):
+    """What a supervisor says of itself when it has started."""
+
+    version: int
+    guarantee: str = Field(max_length=40)
+    pid: int = Field(gt=0)
+    python: str = Field(max_length=40)
+    problems: dict[str, str] = Field(default_factory=dict)
+    fork: bool = False
+
+
+class Report(BaseModel):
+    """How a run ended, as its supervisor tells it; times in seconds, `rss` and `total` in bytes."""
+
+    exit: int | None = Field(default=None, ge=0, le=2**32)
+    signal: int | None = Field(default=None, ge=1, le=128)
+    stopped: str | None = None
+    survivors: int = Field(default=0, ge=0)
+    wall: float = Field(ge=0, allow_inf_nan=False)
+    cpu: float = Field(ge=0, allow_inf_nan=False)
+    rss: int = Field(ge=0)
+    total: int = Field(ge=0)
+    oom_kills: int = 0
+    problem: str | None = None
+
+
+class Frame(NamedTuple):
+    """What came in on a channel: `fields` of a control frame, or the bytes of another."""
+
+    kind: int
+    data: bytes
+    fields: dict[str, Any]
+
+    @property
+    def op(self) -> str:
+        """The operation of a control frame; empty for bytes."""
+        return str(self.fields.get("op", ""))
+
+
+class Channel:
+    """One request and the frames that answer it."""
+
+    def __init__(self, stream: Stream, number: int) -> None:
+        self.number = number
+        self._stream = stream
+        self._queue: asyncio.Queue[Frame | None] = asyncio.Queue(PENDING)
+
+    async def send(self, op: str, **fields: Any) -> None:
+        """Send a control frame."""
+        await self._stream.write(frames.control(self.number, op, **fields))
+
+    async def send_data(self, data: bytes) -> None:
+        """Send bytes; none at all mean the end."""
+        await self._stream.write(frames.frame(frames.DATA, self.number, data))
+
+    async def receive(self) -> Frame:
+        """The next frame. Raises `SessionLost` or `ProtocolError` where there will be none."""
+        if self._stream.lost is not None and self._queue.empty():
+            raise self._stream.lost
+        frame = await self._queue.get()
+        if frame is None:
+            raise self._stream.lost or SessionLost("The session was closed.")
+        return frame
+
+    async def put(self, frame: Frame | None) -> None:
+        """Hand over a frame; waits while its reader is behind (the client's task calls this)."""
+        await self._queue.put(frame)
+
+    def end(self) -> None:
+        """There will be no further frames: wake the reader, after what it has not read yet."""
+        if self._queue.full():
+            return  # the reader is awake, and finds `lost` when it has emptied the queue
+        self._queue.put_nowait(None)

@@ -1,0 +1,227 @@
+"""Files of a workspace by their paths, where there are no directory handles to go by.
+
+Every part of a path is looked at and refused if it is a link (or any other reparse point: a
+junction leads out just as well), and what has been opened is compared with what was looked at. A
+program that swaps a directory for a link between the two looks can still lead one request astray;
+it runs with the same rights, so it gains nothing that it could not do itself.
+(Python 3.8, standard library only.)
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import sys
+
+from ..paths import MAX_ENTRIES, FileRefused, describe, parts_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Dict, List
+
+    # Names that the class below has no method of.
+    Entries = List[Dict[str, Any]]
+    Names = List[str]
+
+#: ``os.open`` on Windows would translate line ends; elsewhere a FIFO must not block us.
+_FLAGS = getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
+_REPARSE = getattr(stat, "FILE_ATTRIBUTE_REPARSE_POINT", 0x400)
+
+# What a Windows path can say besides the names of directories: a drive, a stream of a file, a
+# wildcard; and devices, whatever their suffix (learn.microsoft.com, "Naming Files, Paths, and
+# Namespaces"). Trailing dots and spaces would be dropped, and the name be another one's.
+_SPECIAL = re.compile(r'[\\:*?"<>|\x00-\x1f]|[. ]$')
+_DEVICES = re.compile(r"(CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|COM[0-9¹²³]|LPT[0-9¹²³])\s*(\.|$)", re.IGNORECASE)
+
+
+def windows_refuses(part: str) -> bool:
+    """Whether a part of a path means something else than a file of that name on Windows."""
+    return _SPECIAL.search(part) is not None or _DEVICES.match(part) is not None
+
+
+def names_of(path: str, windows: bool = sys.platform == "win32") -> list[str]:
+    """The parts of a path, refused where they lead out of the workspace on this system."""
+    parts = parts_of(path)
+    if windows and any(windows_refuses(part) for part in parts):
+        raise FileRefused("invalid", f"{path[:200]!r} is not a file name on Windows.")
+    return parts
+
+
+def is_link(status: os.stat_result) -> bool:
+    """Whether something leads elsewhere: a symbolic link, a junction or another reparse point."""
+    return stat.S_ISLNK(status.st_mode) or bool(getattr(status, "st_file_attributes", 0) & _REPARSE)
+
+
+class Workspace:
+    """The directory in which a session's code runs.
+
+    Parameters
+    ----------
+    root : str
+        The directory; it must exist.
+    """
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+
+    def _place(self, path: str, make: bool = False) -> str:
+        """The full path, after every directory above has been looked at."""
+        *above, name = names_of(path)
+        place = self.root
+        try:
+            for part in above:
+                place = os.path.join(place, part)
+                _enter(place, path, make)
+        except OSError as error:
+            raise _refusal(path, error) from None
+        real = os.path.realpath(place)
+        if os.path.normcase(real) != os.path.normcase(os.path.join(os.path.realpath(self.root), *above)):
+            raise _a_link(path)
+        return os.path.join(place, name)
+
+    def open(self, path: str) -> tuple[int, int]:
+        """A descriptor to read a regular file with, and its size."""
+        place = self._place(path)
+        try:
+            seen = os.lstat(place)
+            if is_link(seen):
+                raise _a_link(path)
+            if not stat.S_ISREG(seen.st_mode):
+                raise FileRefused("refused", f"{path!r} is not a regular file; only those can be read.")
+            descriptor = os.open(place, os.O_RDONLY | _FLAGS)
+        except OSError as error:
+            raise _refusal(path, error) from None
+        status = os.fstat(descriptor)
+        if not os.path.samestat(seen, status):
+            os.close(descriptor)
+            raise _a_link(path)
+        return descriptor, status.st_size
+
+    def create(self, path: str) -> NewFile:
+        """A `NewFile` that takes the place of `path` when it is complete."""
+        place = self._place(path, make=True)
+        try:
+            _refuse_special(place, path)
+            return NewFile(place, path)
+        except OSError as error:
+            raise _refusal(path, error) from None
+
+    def delete(self, path: str) -> None:
+        """Remove a file or a link (not what it points at), or an empty directory."""
+        place = self._place(path)
+        try:
+            status = os.lstat(place)
+            # A link to a directory is one, too, on Windows: rmdir removes the link.
+            attributes = getattr(status, "st_file_attributes", 0)
+            folder = stat.S_ISDIR(status.st_mode) or attributes & getattr(
+                stat, "FILE_ATTRIBUTE_DIRECTORY", 0x10
+            )
+            (os.rmdir if folder else os.unlink)(place)
+        except OSError as error:
+            raise _refusal(path, error) from None
+
+    def list(self) -> tuple[Entries, bool]:
+        """What is in the workspace, links as links, and whether there is more than is named."""
+        entries: Entries = []
+        todo = [""]
+        while todo:
+            folder = todo.pop(0)
+            try:
+                if not self._scan(folder, entries, todo):
+                    return entries, True
+            except OSError:
+                continue  # removed, or made unreadable, since its parent was read
+        return entries, False
+
+    def _scan(self, folder: str, entries: Entries, todo: Names) -> bool:
+        with os.scandir(os.path.join(self.root, folder)) as scan:
+            for entry in scan:
+                if len(entries) >= MAX_ENTRIES:
+                    return False
+                path = f"{folder}/{entry.name}" if folder else entry.name
+                described = describe(path, entry)
+                if _leads_elsewhere(entry):
+                    described["type"] = "link"
+                elif described["type"] == "directory":
+                    todo.append(path)
+                entries.append(described)
+        return True
+
+
+class NewFile:
+    """A file while it is written: beside its place, under a name of its own."""
+
+    def __init__(self, place: str, path: str) -> None:
+        self._place, self._path = place, path
+        self._temporary = os.path.join(os.path.dirname(place), f".exec-{os.urandom(8).hex()}.part")
+        self._descriptor = os.open(self._temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | _FLAGS, 0o600)
+
+    def write(self, data: bytes) -> None:
+        """Append bytes."""
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._descriptor, view) :]
+
+    def commit(self) -> int:
+        """Put the file in its place and return a descriptor at its beginning, to read it with."""
+        try:
+            _refuse_special(self._place, self._path)
+            # An open file cannot be renamed on Windows.
+            os.close(self._descriptor)
+            self._descriptor = -1
+            os.replace(self._temporary, self._place)
+        except BaseException:
+            self.discard()
+            raise
+        return os.open(self._place, os.O_RDONLY | _FLAGS)
+
+    def discard(self) -> None:
+        """Leave nothing behind."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+        try:
+            os.unlink(self._temporary)
+        except OSError:
+            pass  # the program removed it, or its directory, first
+
+
+def _enter(place: str, path: str, make: bool) -> None:
+    if make:
+        try:
+            os.mkdir(place, 0o700)
+        except FileExistsError:
+            pass
+    status = os.lstat(place)
+    if is_link(status):
+        raise _a_link(path)
+    if not stat.S_ISDIR(status.st_mode):
+        raise NotADirectoryError
+
+
+def _refuse_special(place: str, path: str) -> None:
+    # A link planted here would be followed by the next program that opens the path.
+    try:
+        status = os.lstat(place)
+    except FileNotFoundError:
+        return
+    if is_link(status) or not stat.S_ISREG(status.st_mode):
+        raise FileRefused("refused", f"{path!r} is there already and is not a regular file; remove it first.")
+
+
+def _leads_elsewhere(entry: os.DirEntry[str]) -> bool:
+    try:
+        return is_link(entry.stat(follow_symlinks=False))
+    except OSError:
+        return True
+
+
+def _a_link(path: str) -> FileRefused:
+    return FileRefused("refused", f"{path!r} is a link, or lies behind one; links are not followed.")
+
+
+def _refusal(path: str, error: OSError) -> FileRefused:
+    if isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        return FileRefused("not_found", f"There is no file {path!r} in the workspace.")
+    return FileRefused("refused", f"{path!r} cannot be used: {error.strerror}.")
