@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from .models import Execution, Verdict, now
 
-__all__ = ["Event", "EventType", "Outcome", "outputs_of", "text_of"]
+__all__ = ["Event", "EventType", "Outcome", "Transcript"]
 
 EventType = Literal[
     "status",
@@ -80,41 +80,59 @@ class Outcome:
             setattr(execution, name, getattr(self, name))
 
 
-def text_of(events: Iterable[Event]) -> str:
-    """Everything that was printed, in order, as plain text (the escapes as they were)."""
-    return "".join(_text(event) for event in events)
+class Transcript:
+    """What was printed and shown, gathered from events one by one: as plain text, and as outputs.
+
+    Text that both have is held once: a program may have printed a lot.
+    """
+
+    def __init__(self, events: Iterable[Event] = ()) -> None:
+        self._outputs: list[dict[str, Any]] = []
+        self._pieces: list[str] = []
+        self._texts: list[str] = []
+        for event in events:
+            self.add(event)
+
+    def add(self, event: Event) -> None:
+        """Take the next event; one that shows nothing is left out."""
+        if event.type == "stream":
+            self._print(event.data["name"], str(event.data["text"]))
+        elif event.type in ("display_data", "execute_result", "error"):
+            self._close()
+            self._outputs.append({"output_type": event.type, **event.data})
+            self._texts.append(_text(event))
+
+    def _print(self, name: str, text: str) -> None:
+        if not (self._pieces and self._outputs[-1]["name"] == name):
+            self._close()
+            self._outputs.append({"output_type": "stream", "name": name, "text": ""})
+        self._pieces.append(text)
+
+    def _close(self) -> None:
+        if self._pieces:
+            text = self._outputs[-1]["text"] = "".join(self._pieces)
+            self._texts.append(text)
+            self._pieces.clear()
+
+    @property
+    def output(self) -> str:
+        """Everything in order, as plain text (the escapes in what was printed as they were)."""
+        self._join()
+        return self._texts[0] if self._texts else ""
+
+    def _join(self) -> None:
+        self._close()
+        if len(self._texts) > 1:
+            self._texts = ["".join(self._texts)]
+
+    @property
+    def outputs(self) -> list[dict[str, Any]]:
+        """As nbformat 4 outputs; neighbours of one stream are joined, as a notebook does."""
+        self._close()
+        return self._outputs
 
 
 def _text(event: Event) -> str:
-    data = event.data
-    if event.type == "stream":
-        return str(data["text"])
     if event.type == "error":
-        return _ESCAPES.sub("", "\n".join(data.get("traceback", []))) + "\n"
-    if event.type in ("display_data", "execute_result"):
-        return str(data.get("data", {}).get("text/plain", "")) + "\n"
-    return ""
-
-
-def outputs_of(events: Iterable[Event]) -> list[dict[str, Any]]:
-    """The events as nbformat 4 outputs; neighbours of one stream are joined, as a notebook does."""
-    outputs: list[dict[str, Any]] = []
-    chunks: list[str] = []
-    for event in events:
-        if event.type == "stream":
-            if not (chunks and outputs[-1].get("name") == event.data["name"]):
-                _close(outputs, chunks)
-                chunks = []
-                outputs.append({"output_type": "stream", "name": event.data["name"], "text": ""})
-            chunks.append(event.data["text"])
-        elif event.type in ("display_data", "execute_result", "error"):
-            _close(outputs, chunks)
-            chunks = []
-            outputs.append({"output_type": event.type, **event.data})
-    _close(outputs, chunks)
-    return outputs
-
-
-def _close(outputs: list[dict[str, Any]], chunks: list[str]) -> None:
-    if chunks:
-        outputs[-1]["text"] = "".join(chunks)
+        return _ESCAPES.sub("", "\n".join(event.data.get("traceback", []))) + "\n"
+    return str(event.data.get("data", {}).get("text/plain", "")) + "\n"

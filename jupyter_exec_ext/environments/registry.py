@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
@@ -95,6 +95,8 @@ class EnvironmentRegistry(LoggingConfigurable):
         self.on_change = self._changes.listeners
         #: Whether something runs in that environment; the manager sets it.
         self.in_use: Callable[[str], bool] = lambda name: False
+        #: Waits for what is about to leave that environment; the manager sets it.
+        self.vacated: Callable[[str], Awaitable[Any]] = lambda name: asyncio.sleep(0)
         self._languages = self._all_languages()
         self._store = CreatedEnvironments(Path(self.data_dir))
         self._discovery = self._make_discovery()
@@ -258,6 +260,7 @@ class EnvironmentRegistry(LoggingConfigurable):
         self._check_may_change(name)
         if not isinstance(environment, VenvPythonEnvironment) or environment.recipe is None:
             raise Conflict(f"{name} was not created here, so it is not removed from here.")
+        await self.vacated(name)
         if self.in_use(name):
             raise Conflict(f"{name} is in use; end its sessions and executions first.")
         await self._maker.delete(name)

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from ..errors import InvalidRequest
-from ..events import Event, Outcome, outputs_of, text_of
+from ..events import Event, Outcome, Transcript
 from ..models import CodeBlock
 
 __all__ = ["CodeExecutor", "CodeResult", "RunOptions"]
@@ -119,9 +119,11 @@ class CodeExecutor(ABC):
         """
         if not blocks:
             raise InvalidRequest("There is no code block to run; give at least one.", field="code_blocks")
-        events = [event async for event in self.run(blocks, options)]
-        outcome: Outcome = events.pop().data["outcome"]
-        return CodeResult(outcome, text_of(events), outputs_of(events))
+        transcript = Transcript()
+        async for event in self.run(blocks, options):
+            transcript.add(event)
+        outcome: Outcome = event.data["outcome"]
+        return CodeResult(outcome, transcript.output, transcript.outputs)
 
     async def __aenter__(self) -> CodeExecutor:
         await self.start()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable, Iterator
 from http.client import responses
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -48,6 +48,21 @@ class ReaderGone(Exception):
 def status_of(error: errors.ExecError) -> int:
     """The HTTP status of an error."""
     return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
+
+
+def pieces_of(parts: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in pieces of at most `PIECE`; none of them is empty unless it is the only one."""
+    few: list[bytes] = []
+    size = 0
+    for part in parts:
+        for start in range(0, len(part), PIECE):
+            some = part[start : start + PIECE]
+            if few and size + len(some) > PIECE:
+                yield b"".join(few)
+                few, size = [], 0
+            few.append(some)
+            size += len(some)
+    yield b"".join(few)
 
 
 class AnsweringHandler(ExtensionHandlerMixin, APIHandler):
@@ -96,17 +111,18 @@ class AnsweringHandler(ExtensionHandlerMixin, APIHandler):
         self.set_status(204)
         await self.finish()
 
-    async def answer_bytes(self, body: bytes) -> None:
-        """Write JSON; what is long goes out piece by piece, at the reader's pace."""
+    async def answer_bytes(self, *parts: bytes) -> None:
+        """Write JSON, given in parts; what is long goes out piece by piece, at the reader's pace."""
         self.set_header("Content-Type", "application/json")
         self.set_header("Cache-Control", "no-store")
-        if len(body) > PIECE:
-            self.set_header("Content-Length", len(body))
-            await self.push(body)
-            body = b""
-        await self.finish(body or None)
+        length = sum(map(len, parts))
+        if length > PIECE:
+            self.set_header("Content-Length", length)
+            await self.push(*parts)
+            parts = ()
+        await self.finish(b"".join(parts) or None)
 
-    async def push(self, data: bytes) -> None:
+    async def push(self, *parts: bytes) -> None:
         """Send data now, and wait until the network has taken it.
 
         Raises
@@ -115,8 +131,8 @@ class AnsweringHandler(ExtensionHandlerMixin, APIHandler):
             When the client is gone, or has not taken a piece within ``stalled_reader_seconds``:
             what it does not read must not wait in memory. It is disconnected, then.
         """
-        for start in range(0, len(data) or 1, PIECE):
-            self.write(data[start : start + PIECE])
+        for piece in pieces_of(parts):
+            self.write(piece)
             try:
                 await asyncio.wait_for(self.flush(), self.exec_app.stalled_reader_seconds)
             except (StreamClosedError, asyncio.TimeoutError):
@@ -160,7 +176,8 @@ class AnsweringHandler(ExtensionHandlerMixin, APIHandler):
 
     def log_exception(self, kind: Any, value: Any, trace: Any) -> None:
         """Log what nobody expected; what is the client's fault is in its answer."""
-        if not isinstance(value, (errors.ExecError, ReaderGone)):
+        # A client that has read its whole answer may be gone before `finish` knows that it went out.
+        if not isinstance(value, (errors.ExecError, ReaderGone, StreamClosedError)):
             super().log_exception(kind, value, trace)
 
     def send_error(self, status_code: int = 500, **kwargs: Any) -> None:

@@ -10,7 +10,7 @@ from tornado import web
 
 from ..errors import NotFound, UnknownEnvironment
 from .base import RESOURCE, ExecHandler, authorized
-from .stream import StreamHandler, frame
+from .stream import Frame, StreamHandler, frame
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
@@ -79,7 +79,7 @@ class EnvironmentEventsHandler(StreamHandler):
         find(self.registry.list(), name)
         await self.stream(self._frames(name, since))
 
-    async def _frames(self, name: str, since: int) -> AsyncGenerator[bytes, None]:
+    async def _frames(self, name: str, since: int) -> AsyncGenerator[Frame, None]:
         async for event in self.registry.events(name, since):
             data = json.dumps({**event.data, "time": event.time})
             yield frame(event.number, event.type, data.encode())

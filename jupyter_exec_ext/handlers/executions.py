@@ -7,17 +7,26 @@ from typing import TYPE_CHECKING
 from tornado import web
 
 from .base import RESOURCE, ExecHandler, authorized
-from .stream import StreamHandler, frame
+from .stream import Frame, StreamHandler, frame
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
+    from ..log.record import Entry
     from ..models import ExecutionRequest
 
 MAX_LISTED = 1000
 
 
-class ExecutionRootHandler(ExecHandler):
+class OneExecutionHandler(ExecHandler):
+    """A resource that answers with one execution."""
+
+    async def answer_execution(self, execution_id: str) -> None:
+        """Write it with its output so far."""
+        await self.answer_bytes(*await self.manager.event_log.document(execution_id))
+
+
+class ExecutionRootHandler(OneExecutionHandler):
     """All executions: those that run, and history."""
 
     query_names = {
@@ -52,9 +61,9 @@ class ExecutionRootHandler(ExecHandler):
         await self.may_execute(self._environment_of(request))
         execution = await self.manager.submit(request, user=self.user)
         if wait is not None:
-            execution = await self.unless_gone(self.manager.wait(execution.id, wait))
+            await self.unless_gone(self.manager.until_end(execution.id, wait))
         self.created_at("executions", execution.id)
-        await self.answer(execution)
+        await self.answer_execution(execution.id)
 
     def _environment_of(self, request: ExecutionRequest) -> str:
         if request.session is not None:
@@ -62,14 +71,14 @@ class ExecutionRootHandler(ExecHandler):
         return request.environment or self.registry.default_environment
 
 
-class ExecutionHandler(ExecHandler):
+class ExecutionHandler(OneExecutionHandler):
     """One execution."""
 
     @web.authenticated
     @authorized(action="read", resource=RESOURCE)
     async def get(self, execution_id: str) -> None:
         """Show it, with its output so far."""
-        await self.answer(await self.manager.get(execution_id))
+        await self.answer_execution(execution_id)
 
     @web.authenticated
     @authorized(action="write", resource=RESOURCE)
@@ -80,7 +89,7 @@ class ExecutionHandler(ExecHandler):
         await self.answer_nothing()
 
 
-class ExecutionCancelHandler(ExecHandler):
+class ExecutionCancelHandler(OneExecutionHandler):
     """The end of an execution before its time."""
 
     @web.authenticated
@@ -89,7 +98,7 @@ class ExecutionCancelHandler(ExecHandler):
         """Stop it: interrupt, terminate, kill."""
         self.no_body()
         await self.manager.cancel(execution_id)
-        await self.answer(await self.manager.get(execution_id))
+        await self.answer_execution(execution_id)
 
 
 class ExecutionInputHandler(ExecHandler):
@@ -120,12 +129,15 @@ class ExecutionEventsHandler(StreamHandler):
             return
         await self.stream(self._frames(execution_id, since))
 
-    async def _frames(self, execution_id: str, since: int) -> AsyncGenerator[bytes, None]:
+    async def _frames(self, execution_id: str, since: int) -> AsyncGenerator[Frame, None]:
         """The events as they are stored, so that a replay costs no parsing; ``end`` is the Execution."""
         async for entry in self.manager.event_log.entries(execution_id, since):
-            data = entry.json
+            parts = [entry.json]
             if entry.type == "end":
-                execution = await self.manager.get(execution_id)
-                time = execution.finished_at or execution.created_at
-                data = f'{{"time":"{time}",{execution.model_dump_json()[1:]}'.encode()
-            yield frame(entry.number, entry.type, data)
+                head, *rest = await self.manager.event_log.document(execution_id)
+                parts = [b'{"time":"%b",' % _time_of(entry).encode(), head[1:], *rest]
+            yield frame(entry.number, entry.type, *parts)
+
+
+def _time_of(entry: Entry) -> str:
+    return entry.event().time

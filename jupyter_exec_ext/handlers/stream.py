@@ -15,12 +15,14 @@ from .base import ExecHandler
 from .request import BIGGEST, parse_number
 
 HEARTBEAT = b": heartbeat\n\n"
+#: The parts of an event on the wire. Not a tuple: `anext` with a default mistakes that for arguments.
+Frame = list[bytes]
 EVENT_STREAM = "text/event-stream; charset=utf-8"
 
 
-def frame(number: int, kind: str, data: bytes) -> bytes:
-    """One event on the wire; `data` is JSON on one line."""
-    return b"id: %d\nevent: %s\ndata: %s\n\n" % (number, kind.encode(), data)
+def frame(number: int, kind: str, *data: bytes) -> Frame:
+    """One event on the wire, in parts; `data` are the parts of JSON on one line."""
+    return [b"id: %d\nevent: %s\ndata: " % (number, kind.encode()), *data, b"\n\n"]
 
 
 class StreamHandler(ExecHandler):
@@ -34,7 +36,7 @@ class StreamHandler(ExecHandler):
         last = self.request.headers.get("Last-Event-ID")
         return asked if last is None else parse_number("Last-Event-ID", last, 0, BIGGEST)
 
-    async def stream(self, frames: AsyncGenerator[bytes, None]) -> None:
+    async def stream(self, frames: AsyncGenerator[Frame, None]) -> None:
         """Send events until they end or the reader leaves; neither touches what they tell of."""
         self.set_header("Content-Type", EVENT_STREAM)
         self.set_header("Cache-Control", "no-cache")
@@ -47,8 +49,8 @@ class StreamHandler(ExecHandler):
             return
         await self.finish(set_content_type=EVENT_STREAM)
 
-    async def _pump(self, frames: AsyncGenerator[bytes, None]) -> None:
-        upcoming: asyncio.Future[bytes] = asyncio.ensure_future(anext(frames, b""))
+    async def _pump(self, frames: AsyncGenerator[Frame, None]) -> None:
+        upcoming: asyncio.Future[Frame] = asyncio.ensure_future(anext(frames, []))
         gone = asyncio.ensure_future(self.gone.wait())
         waited: set[asyncio.Future[Any]]
         try:
@@ -62,8 +64,8 @@ class StreamHandler(ExecHandler):
                 if not upcoming.done():
                     await self.push(HEARTBEAT)
                 elif event := upcoming.result():
-                    await self.push(event)
-                    upcoming = asyncio.ensure_future(anext(frames, b""))
+                    await self.push(*event)
+                    upcoming = asyncio.ensure_future(anext(frames, []))
                 else:
                     return
         finally:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import builtins
 import datetime as dt
+import itertools
 import re
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any, TypeVar
 
 from traitlets.config import LoggingConfigurable
 
 from ..errors import InvalidRequest, NotFound, Unavailable
-from ..events import Event, outputs_of, text_of
+from ..events import Event, Transcript
 from ..models import Execution
+from .document import Parts, document
 from .memory import Memory
 from .reader import Filter, Reader, find_key, listing, load, page, position, whole
 from .record import Entry
@@ -23,8 +25,6 @@ __all__ = ["History"]
 
 _PAGE_EVENTS = 256
 _PAGE_BYTES = 1 << 20
-# What is assembled at once, since a thread would take longer.
-_INLINE_BYTES = 64 << 10
 # How often an execution of another server is looked at: nobody here is told of its events.
 _POLL_SECONDS = 0.2
 _ID = re.compile(r"^[0-9a-f]{32}$")
@@ -99,13 +99,26 @@ class History(LoggingConfigurable):
 
     async def get(self, execution_id: str) -> Execution:
         """One execution with its `output` and `outputs`. Raises `NotFound`."""
-        record = self._memory.records.get(execution_id)
-        execution = await self.summary(execution_id) if record is None else record.summary()
-        tail = [] if record is None else builtins.list(record.tail)
-        if record is not None and record.base == 0 and record.tail_bytes < _INLINE_BYTES:
-            return _filled(execution, [], tail)
-        until = execution.last_event if record is None else record.base
+        execution, until, tail = await self._found(execution_id)
+        if until == 0:
+            return _filled(execution, tail)
         return await self._query(_whole, execution, until, tail, default=execution)
+
+    async def _found(self, execution_id: str) -> tuple[Execution, int, builtins.list[Entry]]:
+        """An execution without its output, up to which entry that is on disk, and the entries after it."""
+        record = self._memory.records.get(execution_id)
+        if record is not None:
+            return record.summary(), record.base, builtins.list(record.tail)
+        execution = await self.summary(execution_id)
+        return execution, execution.last_event, []
+
+    async def document(self, execution_id: str) -> Parts:
+        """The same as `get`, as JSON in parts: for what goes over the wire. Raises `NotFound`."""
+        execution, until, tail = await self._found(execution_id)
+        found = None
+        if until:
+            found = await self._query(_document, execution, until, tail, default=None)
+        return found or document(execution, tail)
 
     async def summary(self, execution_id: str) -> Execution:
         """One execution without its output. Raises `NotFound`."""
@@ -166,12 +179,17 @@ class History(LoggingConfigurable):
 
 
 def _whole(db: sqlite3.Connection, execution: Execution, until: int, tail: builtins.list[Entry]) -> Execution:
-    return _filled(execution, whole(db, execution.id, until), tail)
+    return _filled(execution, itertools.chain(whole(db, execution.id, until), tail))
 
 
-def _filled(execution: Execution, stored: builtins.list[Entry], tail: builtins.list[Entry]) -> Execution:
-    events = [entry.event() for entry in (*stored, *tail) if entry.type != "end"]
-    execution.output, execution.outputs = text_of(events), outputs_of(events)
+def _document(db: sqlite3.Connection, execution: Execution, until: int, tail: builtins.list[Entry]) -> Parts:
+    return document(execution, itertools.chain(whole(db, execution.id, until), tail))
+
+
+def _filled(execution: Execution, entries: Iterable[Entry]) -> Execution:
+    # One entry after the other, so that what was printed is in memory once, and not as entries, too.
+    transcript = Transcript(entry.event() for entry in entries if entry.type != "end")
+    execution.output, execution.outputs = transcript.output, transcript.outputs
     return execution
 
 

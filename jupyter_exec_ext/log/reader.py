@@ -1,4 +1,4 @@
-"""Reading the log's file: a few threads, each with a connection of its own.
+"""Reading the log's file: two threads, each with a connection of its own.
 
 In WAL mode readers wait for nobody, and nobody waits for them.
 """
@@ -10,7 +10,7 @@ import contextlib
 import os
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -24,7 +24,7 @@ from .store import COLUMNS, SOURCE, is_damage
 
 __all__ = ["Filter", "Reader", "find_key", "listing", "load", "page", "position", "whole"]
 
-_THREADS = 4
+_THREADS = 2
 
 T = TypeVar("T")
 
@@ -145,17 +145,18 @@ def page(
     return entries
 
 
-def whole(db: sqlite3.Connection, execution: str, until: int) -> list[Entry]:
-    """All entries up to a number."""
+def whole(db: sqlite3.Connection, execution: str, until: int) -> Iterator[Entry]:
+    """All entries up to a number, as they are asked for."""
     sequence = _sequence(db, execution)
     if sequence is None:
-        return []
+        return
     low = sequence * SHIFT
     rows = db.execute(
         "SELECT id, type, data FROM events WHERE id > ? AND id <= ? ORDER BY id",
         (low, low + min(until, SHIFT - 1)),
     )
-    return [Entry(key - low, type_, data) for key, type_, data in rows]
+    for key, type_, data in rows:
+        yield Entry(key - low, type_, data)
 
 
 def load(db: sqlite3.Connection, execution: str) -> Execution | None:

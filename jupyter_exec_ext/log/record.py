@@ -102,9 +102,14 @@ class Entry:
         """The event, made anew for every reader, so that none can change what another one sees."""
         try:
             data = decode(self.json)
-        except ValueError:  # SQLite has no checksums: damage within a text is found by nobody else
+            time = str(data.pop("time"))
+            if self.type == "stream":
+                data = {"name": str(data["name"]), "text": str(data["text"])}
+        except (
+            ValueError,
+            KeyError,
+        ):  # SQLite has no checksums: damage within a text is found by nobody else
             return Event("stream", dict(LOST), self.number)
-        time = str(data.pop("time"))
         return Event(self.type, data, self.number, time)
 
     def shed(self) -> int:

@@ -33,6 +33,12 @@ def ended_as(status: str, cause: str, *, state_kept: bool = True) -> Outcome:
     return Outcome(status, EXIT_CODES.get(status), Verdict(cause=cause, state_kept=state_kept))
 
 
+def overdue(seconds: float) -> Outcome:
+    """The end of a run that its executor did not end so many seconds after its timeout."""
+    cause = f"The environment did not end the run within {seconds:g} seconds of its timeout, "
+    return ended_as("lost", cause + "so the session was stopped.", state_kept=False)
+
+
 def outcome_of(error: Exception, environment: str) -> Outcome:
     """What an execution ends with when this came out of its executor."""
     if isinstance(error, SessionLost):

@@ -234,8 +234,6 @@ class ExecutionManager(SessionManager):
         if action == "ended":
             self._live.pop(live.id, None)
 
-    # ---- one execution
-
     async def get(self, execution_id: str) -> Execution:
         """An execution in full, with its output so far. Raises `NotFound`."""
         return await self.event_log.get(execution_id)
@@ -246,10 +244,14 @@ class ExecutionManager(SessionManager):
 
     async def wait(self, execution_id: str, seconds: float) -> Execution:
         """An execution in full, at its end, or after so many seconds as it is then."""
+        await self.until_end(execution_id, seconds)
+        return await self.get(execution_id)
+
+    async def until_end(self, execution_id: str, seconds: float) -> None:
+        """Wait for the end of an execution, so many seconds at most."""
         live = self._live.get(execution_id)
         if live is not None:
             await asyncio.wait({live.ended}, timeout=max(0.0, seconds))
-        return await self.get(execution_id)
 
     def events(self, execution_id: str, since: int = 0) -> AsyncIterator[Event]:
         """What happened after the event of that number, and then what happens, until ``end``."""

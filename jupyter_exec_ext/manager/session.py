@@ -14,7 +14,7 @@ from ..events import Event, Outcome
 from ..executors.base import CodeExecutor
 from ..models import Session, now
 from .deadlines import GivenUp, Patience, closing, within
-from .execution import LiveExecution, ended_as, outcome_of
+from .execution import LiveExecution, ended_as, outcome_of, overdue
 from .instance import HasFiles, Instance
 
 if TYPE_CHECKING:
@@ -60,6 +60,9 @@ class LiveSession:
         self.in_turn = False
         #: The execution in its turn.
         self.current: LiveExecution | None = None
+        #: Set when nothing of it is left.
+        self.gone = asyncio.Event()
+        self._latest: LiveExecution | None = None
         self._patience = patience
         self._logger = logger
         self._clean_up = clean_up
@@ -149,7 +152,7 @@ class LiveSession:
         if live.over or self._closing is not None:
             live.end(ended_as("cancelled", "The session was deleted before this ran."))
             return
-        self.current = live
+        self.current = self._latest = live
         self.touch()
         live.begin(self.id)
         self._show()
@@ -172,7 +175,7 @@ class LiveSession:
             await within(self._follow(executor, live), limit, until=live.ended, grace=self._patience.close)
             return
         except GivenUp:
-            live.end(self._overdue(live))
+            live.end(overdue(self._patience.run))
         except InvalidRequest as error:
             live.end(outcome_of(error, self.model.environment))
             return
@@ -200,14 +203,6 @@ class LiveSession:
                 await live.record(event)
         if not live.over:
             raise SessionLost("The environment went away without saying how the run ended.")
-
-    def _overdue(self, live: LiveExecution) -> Outcome:
-        return ended_as(
-            "lost",
-            f"The environment did not end the run within {self._patience.run:g} seconds of its timeout, "
-            f"so the session was stopped.",
-            state_kept=False,
-        )
 
     def cancel(self, live: LiveExecution) -> None:
         """Begin to end an execution that is in its turn; asking again changes nothing."""
@@ -250,6 +245,11 @@ class LiveSession:
     def closed(self) -> bool:
         """Whether its end has begun."""
         return self._closing is not None
+
+    @property
+    def leaving(self) -> bool:
+        """Whether it will soon be gone: its end has begun, or what it was made for has ended."""
+        return self.closed or (not self.kept and self._latest is not None and self._latest.over)
 
     async def close(self, outcome: Outcome) -> None:
         """End everything in it, with this outcome where it does not end by itself; may be called twice."""

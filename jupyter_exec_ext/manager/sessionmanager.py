@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -82,6 +83,7 @@ class SessionManager(LoggingConfigurable):
         self._culling: asyncio.Task[None] | None = None
         self._stopping = False
         registry.in_use = self.uses
+        registry.vacated = self.vacated
 
     @property
     def session_count(self) -> int:
@@ -92,6 +94,16 @@ class SessionManager(LoggingConfigurable):
         """Whether a session lives in that environment."""
         sessions = (*self._sessions.values(), *self._ending)
         return any(session.model.environment == environment for session in sessions)
+
+    async def vacated(self, environment: str) -> None:
+        """Wait until the sessions of that environment which are at their end are gone, for a while."""
+        leaving = [
+            session.gone.wait()
+            for session in (*self._sessions.values(), *self._ending)
+            if session.model.environment == environment and session.leaving
+        ]
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(asyncio.gather(*leaving), self._patience.stop)
 
     async def start(self) -> None:
         """Begin to end idle sessions."""
@@ -233,6 +245,7 @@ class SessionManager(LoggingConfigurable):
             await session.close(outcome)
         finally:
             self._ending.discard(session)
+            session.gone.set()
             if listed:
                 self._tell("session", "deleted", session.view())
 

@@ -109,5 +109,6 @@ async def test_an_environment_is_made_followed_used_and_removed(
     # then
     assert read(await rest("DELETE", "environments/venv:mine"), 409)["reason"] == "conflict"
     await rest("DELETE", f"sessions/{session}")
+    await rest("POST", "executions", body, wait=60)  # the session made for it is still closing
     assert (await rest("DELETE", "environments/venv:mine")).code == 204
     assert (await rest("GET", "environments/venv:mine")).code == 404

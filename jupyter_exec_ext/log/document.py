@@ -1,0 +1,85 @@
+"""An execution as JSON, in parts: what it printed goes out as the bytes it is stored as.
+
+A record holds what was printed twice (``output`` and ``outputs``). As one text of JSON, made from
+text that was made from the events, 8 MiB of output would take 60 MiB of memory for each answer.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+from ..events import Transcript
+from ..models import Execution
+from .record import LOST, Entry, encode
+
+__all__ = ["Parts", "document"]
+
+#: Pieces of JSON in UTF-8, to be sent one after the other.
+Parts = list[bytes]
+
+
+def document(execution: Execution, entries: Iterable[Entry]) -> Parts:
+    """Write an execution with what its entries show: ``output`` and ``outputs`` come last."""
+    body = _Body()
+    for entry in entries:
+        if entry.type != "end":
+            body.add(entry)
+    head = execution.model_dump_json(exclude={"output", "outputs"}).encode()
+    return [head[:-1], b',"output":"', *body.output, b'","outputs":[', *body.finished(), b"]}"]
+
+
+class _Body:
+    """The two forms of what was printed and shown; they share the bytes of it."""
+
+    def __init__(self) -> None:
+        self.output: Parts = []
+        self._outputs: Parts = []
+        self._stream: str | None = None
+
+    def add(self, entry: Entry) -> None:
+        if entry.type == "stream":
+            self._print(entry)
+        elif entry.type in ("display_data", "execute_result", "error"):
+            self._show(entry)
+
+    def _print(self, entry: Entry) -> None:
+        name, text = _printed(entry)
+        if name != self._stream:
+            self._next()
+            self._outputs.append(b'{"output_type":"stream","name":%b,"text":"' % encode_text(name))
+            self._stream = name
+        self._outputs.append(text)
+        self.output.append(text)
+
+    def _show(self, entry: Entry) -> None:
+        shown = Transcript([entry.event()])
+        self._next()
+        self._outputs.append(b",".join(encode(output) for output in shown.outputs))
+        self.output.append(encode_text(shown.output)[1:-1])
+
+    def _next(self) -> None:
+        """Close the stream that is open, and go on after what there is."""
+        if self._stream is not None:
+            self._outputs.append(b'"}')
+            self._stream = None
+        if self._outputs:
+            self._outputs.append(b",")
+
+    def finished(self) -> Parts:
+        return [*self._outputs, b'"}'] if self._stream is not None else self._outputs
+
+
+def encode_text(text: str) -> bytes:
+    """A text as JSON."""
+    return json.dumps(text, ensure_ascii=False).encode("utf-8", "replace")
+
+
+def _printed(entry: Entry) -> tuple[str, bytes]:
+    """The stream's name, and the text as it is between its quotation marks in JSON."""
+    # Read it to know that it is JSON: SQLite has no checksums, and one damaged text must not spoil all.
+    data = entry.event().data
+    start, end = b'{"name":%b,"text":"' % encode_text(data["name"]), entry.json.rfind(b'","time":"')
+    if data != LOST and entry.json.startswith(start) and end >= len(start):
+        return data["name"], entry.json[len(start) : end]
+    return data["name"], encode_text(data["text"])[1:-1]
