@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .executors.base import CodeExecutor, CodeResult, RunOptions
     from .executors.factory import CodeExecutorFactory
     from .executors.local import LocalCommandLineCodeExecutor
+    from .executors.routing import LanguageRouter
     from .lease import Lease
     from .log import EventLog
     from .manager import ExecutionManager
@@ -70,6 +71,7 @@ _MODULES = {
     "ExecutionManager": "manager",
     "ExecutionRequest": "models",
     "InvalidRequest": "errors",
+    "LanguageRouter": "executors.routing",
     "Lease": "lease",
     "LocalCommandLineCodeExecutor": "executors.local",
     "NotFound": "errors",
@@ -108,6 +110,7 @@ __all__ = [
     "ExecutionManager",
     "ExecutionRequest",
     "InvalidRequest",
+    "LanguageRouter",
     "Lease",
     "LocalCommandLineCodeExecutor",
     "NotFound",

@@ -111,6 +111,7 @@ class ExecApp(ExtensionApp):
         lease = Lease()
         lease.acquire()
         self._parts.callback(lease.release)
+        await asyncio.to_thread(lease.sweep)  # what the sessions of a killed server have left
         log = EventLog(parent=self)
         await log.open(lease.id)
         self._parts.push_async_callback(log.close)

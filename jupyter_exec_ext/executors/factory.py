@@ -13,6 +13,7 @@ from ..environments.base import PythonEnvironment
 from ..environments.system import SystemPythonEnvironment
 from ..errors import InvalidRequest
 from .base import CodeExecutor
+from .routing import LanguageRouter
 
 __all__ = ["GROUP", "CodeExecutorFactory"]
 
@@ -57,7 +58,9 @@ class CodeExecutorFactory:
         ----------
         config : mapping
             ``{"executor": NAME, NAME: {options}}``, the options being the executor's arguments;
-            or ``{"executor": instance}``, which is returned as it is.
+            or ``{"executor": instance}``, which is returned as it is; or a mapping from language to
+            either, ``{"executor": {"python": NAME, "bash": instance, "*": NAME}}`` (``*``: every other
+            language), which makes a `LanguageRouter`. A name that is given twice makes one executor.
 
         Raises
         ------
@@ -65,16 +68,33 @@ class CodeExecutorFactory:
             For a name that is not known (a ValueError, too).
         """
         executor = config.get("executor")
+        if isinstance(executor, Mapping):
+            return self._route(executor, config)
         if isinstance(executor, CodeExecutor):
             return executor
         if not isinstance(executor, str):
-            raise InvalidRequest("executor: give the name of an executor, or an executor.", field="executor")
+            raise InvalidRequest(
+                "executor: give the name of an executor, an executor, or languages and their executors.",
+                field="executor",
+            )
         options = {
             "environment": SystemPythonEnvironment(),
             "workspace": os.getcwd(),
             **config.get(executor, {}),
         }
         return self._make(executor, **options)
+
+    def _route(self, languages: Mapping[str, Any], config: Mapping[str, Any]) -> LanguageRouter:
+        made: dict[str, CodeExecutor] = {}
+        for wanted in languages.values():
+            if isinstance(wanted, str) and wanted not in made:
+                made[wanted] = self.create({**config, "executor": wanted})
+        return LanguageRouter(
+            {
+                language: made[wanted] if isinstance(wanted, str) else self.create({"executor": wanted})
+                for language, wanted in languages.items()
+            }
+        )
 
     def for_environment(
         self,
