@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import secrets
 import signal
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from harness.server import LiveServer
 from jupyter_server.serverapp import ServerApp
 from tornado.httpclient import HTTPResponse
 
@@ -65,75 +60,6 @@ def rest(exec_app: ExecApp, jp_fetch: Callable[..., Any]) -> Callable[..., Any]:
         )
 
     return call
-
-
-class LiveServer:
-    """A Jupyter Server in a process of its own, with directories of its own.
-
-    Parameters
-    ----------
-    home : Path
-        Where it keeps everything; another one started there finds it again.
-    options : str
-        More of the command line.
-    """
-
-    def __init__(self, home: Path, *options: str) -> None:
-        self.home = home
-        self.token = secrets.token_hex(16)
-        self.root = home / "root"
-        self.log = home / "server.log"
-        self.root.mkdir(parents=True, exist_ok=True)
-        folders = {name: str(home / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
-        environ = {**os.environ, **{f"JUPYTER_{name}_DIR": path for name, path in folders.items()}}
-        environ["PYTHONPATH"] = str(Path(__file__).parents[1])
-        environ["JUPYTER_TOKEN"] = self.token
-        command = [sys.executable, "-m", "jupyter_server", "--allow-root", "--no-browser", "--port=0"]
-        enabled = "--ServerApp.jpserver_extensions={'jupyter_exec_ext': True}"
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [*command, f"--ServerApp.root_dir={self.root}", enabled, *options],
-                env=environ,
-                stdout=log,
-                stderr=log,
-                stdin=subprocess.DEVNULL,
-            )
-        self.url = self._wait()
-
-    def _wait(self) -> str:
-        """The address, once it answers."""
-        file = self.home / "runtime" / f"jpserver-{self.process.pid}.json"
-        for _ in range(600):
-            if self.process.poll() is not None:
-                break
-            if file.exists():
-                try:
-                    url = str(json.loads(file.read_text())["url"])
-                    urllib.request.urlopen(f"{url}api", timeout=5).close()
-                except (ValueError, OSError):
-                    pass  # half written, or not listening yet
-                else:
-                    return url
-            time.sleep(0.05)
-        raise AssertionError(f"the server did not start: {self.log.read_text()[-3000:]}")
-
-    def call(self, verb: str, path: str, body: Any = None, timeout: float = 60) -> Any:
-        """A request below ``api/exec``: the JSON of the answer."""
-        request = urllib.request.Request(  # noqa: S310
-            f"{self.url}api/exec/{path}",
-            method=verb,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"Authorization": f"token {self.token}"},
-        )
-        with urllib.request.urlopen(request, timeout=timeout) as response:  # noqa: S310
-            return json.loads(response.read() or b"null")
-
-    def stop(self, how: signal.Signals = signal.SIGTERM) -> str:
-        """End it, and return what it had logged."""
-        if self.process.poll() is None:
-            self.process.send_signal(how)
-        self.process.wait(30)
-        return self.log.read_text(errors="replace")
 
 
 @pytest.fixture

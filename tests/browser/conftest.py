@@ -71,7 +71,7 @@ class Lab:
         """Start it, and wait until it answers."""
         self._log = (self.home / "lab.log").open("ab")
         self._process = subprocess.Popen(
-            self._command(), cwd=self.root, env=self._variables(), stdout=self._log, stderr=subprocess.STDOUT
+            self._command(), cwd=self.root, env=self.variables(), stdout=self._log, stderr=subprocess.STDOUT
         )
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and self._process.poll() is None:
@@ -131,7 +131,8 @@ class Lab:
         ]
         return command + (["--allow-root"] if hasattr(os, "getuid") and os.getuid() == 0 else [])
 
-    def _variables(self) -> dict[str, str]:
+    def variables(self) -> dict[str, str]:
+        """The environment variables it runs with."""
         own = {f"JUPYTER_{name}_DIR": str(self.home / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
         own["JUPYTERLAB_WORKSPACES_DIR"] = str(self.home / "workspaces")
         own["JUPYTERLAB_SETTINGS_DIR"] = str(self.home / "settings")

@@ -1,0 +1,4 @@
+import os
+
+os.mkfifo("next.py")
+print("planted")

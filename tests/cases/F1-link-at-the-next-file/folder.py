@@ -1,0 +1,2 @@
+# filename: sub/next.py
+print("never")

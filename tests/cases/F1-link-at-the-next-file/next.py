@@ -1,0 +1,2 @@
+# filename: next.py
+print("never")

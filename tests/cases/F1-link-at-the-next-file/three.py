@@ -1,0 +1,5 @@
+import os
+
+os.mkdir("real")
+os.symlink("real", "sub")
+print("planted")

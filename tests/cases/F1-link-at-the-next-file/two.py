@@ -1,0 +1,4 @@
+import os
+
+os.symlink("/nowhere/at/all", "next.py")
+print("planted")

@@ -1,0 +1,2 @@
+cat /dev/zero >full 2>/dev/null
+echo full

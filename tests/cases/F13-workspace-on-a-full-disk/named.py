@@ -1,0 +1,2 @@
+# filename: named.py
+print("never")

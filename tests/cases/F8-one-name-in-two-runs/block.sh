@@ -1,0 +1,4 @@
+# filename: same.sh
+echo @COPY@
+sleep 0.05
+echo @COPY@

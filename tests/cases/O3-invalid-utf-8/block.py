@@ -1,0 +1,3 @@
+import sys
+
+sys.stdout.buffer.write(b"a\xffb\xc0\xafc\xed\xa0\x80d\xe2\x82")

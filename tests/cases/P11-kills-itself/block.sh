@@ -1,0 +1,2 @@
+echo begun
+kill -KILL $$

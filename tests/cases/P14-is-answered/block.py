@@ -1,0 +1,1 @@
+print(input("Name? "), input("Other? "))

@@ -1,0 +1,5 @@
+printf "Name? "
+read -r one
+printf "Other? "
+read -r two
+echo "$one $two"

@@ -1,0 +1,2 @@
+cat | wc -c
+read -r line || echo nothing

@@ -1,0 +1,4 @@
+print("begun", flush=True)
+held = []
+while True:
+    held.append(bytearray(10_000_000))

@@ -1,0 +1,1 @@
+raise SystemExit("MemoryError: so it says")

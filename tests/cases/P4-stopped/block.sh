@@ -1,0 +1,3 @@
+echo begun
+kill -STOP $$
+echo never

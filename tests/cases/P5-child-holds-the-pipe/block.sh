@@ -1,0 +1,3 @@
+(echo child; exec sleep 600) &
+sleep 0.1
+echo done

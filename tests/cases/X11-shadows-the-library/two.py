@@ -1,0 +1,2 @@
+# filename: json.py
+said = "mine"

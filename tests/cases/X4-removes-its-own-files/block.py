@@ -1,0 +1,5 @@
+import os
+import shutil
+
+shutil.rmtree(os.path.dirname(__file__))
+print("removed")

@@ -1,0 +1,3 @@
+yes xxxxxxxxxxxxxxxx >&2 &
+trap "" INT
+yes xxxxxxxxxxxxxxxx

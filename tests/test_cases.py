@@ -1,0 +1,161 @@
+"""Hostile and faulty programs: every case in tests/cases, in every place it makes sense for.
+
+Each runs on a live server (``local``, ``venv``) and with the executor as a library. The servers are
+in a PID namespace of their own with a time limit, so that the end of whatever a case starts is
+certain, also where the product fails.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness.backends import Backend, Library, Rest
+from harness.cases import PLACES, Case, all_cases
+from harness.contract import check_files, check_readings, check_result
+from harness.server import LiveServer, contained, room
+from harness.watch import Sampler, settled
+
+pytestmark = pytest.mark.skipif(
+    not contained(), reason="no PID namespace can be made here, so the end of these programs is not certain"
+)
+
+CASES = list(all_cases())
+VENV = "venv:cases"
+#: How long a server may live, whatever happens.
+LIFE = 1800.0
+
+_LIMITS = {"memory_bytes": 600_000_000, "file_bytes": 1_000_000, "cpu_seconds": 3, "open_files": 64}
+_OPTIONS = {
+    "usual": (),
+    "subreaper": ('--ExecApp.executor_settings={"namespace": False}',),
+    "limited": (f'--EnvironmentRegistry.limits={{"*": {_LIMITS}}}',),
+}
+_SERVERS = {
+    "local": ("usual", "local"),
+    "venv": ("usual", VENV),
+    "subreaper": ("subreaper", "local"),
+    "limited": ("limited", "local"),
+    "limited-venv": ("limited", VENV),
+}
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Any]]:
+    """The live servers, each started with its meter when a case first needs it."""
+    servers: dict[str, tuple[LiveServer, Sampler]] = {}
+
+    def get(kind: str) -> tuple[LiveServer, Sampler]:
+        if kind not in servers:
+            home = tmp_path_factory.mktemp(f"server-{kind}")
+            live = LiveServer(home, *_OPTIONS[kind], prefix=room(home, seconds=LIFE))
+            servers[kind] = live, Sampler(live.url, live.token, live.pid, home / "samples")
+            _warm(live, venv=kind != "subreaper")
+        return servers[kind]
+
+    yield get
+    for started, meter in servers.values():
+        meter.stop()
+        try:
+            log = started.stop()
+        finally:
+            started.process.kill()
+        assert "Traceback" not in log
+
+
+def _warm(server: LiveServer, *, venv: bool) -> None:
+    """Make the virtual environment, and do once what is slower or larger the first time."""
+    if venv:
+        server.call("POST", "environments", {"kind": "venv", "name": VENV})
+        until = time.monotonic() + 60
+        while (found := server.call("GET", f"environments/{VENV}"))["status"] == "preparing":
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        assert found["status"] == "ready", found
+    code = "import sys\nfor n in range(200): sys.stdout.write('x' * 99_999 + '\\n')"
+    for _ in range(2):
+        ended = server.call("POST", "executions?wait=60", {"code": code, "language": "python"})
+        assert ended["status"] == "ok", ended
+
+
+@pytest.fixture
+def place(
+    tmp_path: Path, server: Callable[[str], Any], jp_asyncio_loop: Any, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Any]:
+    """Open the place of that name."""
+    opened: list[Rest] = []
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+
+    def open_place(name: str) -> Backend:
+        if name == "library":
+            monkeypatch.setattr("tempfile.tempdir", str(temporary))
+            return Library(tmp_path, temporary)
+        kind, environment = _SERVERS[name]
+        live, meter = server(kind)
+        opened.append(Rest(live, environment, meter))
+        return opened[-1]
+
+    yield open_place
+    for rest in opened:
+        jp_asyncio_loop.run_until_complete(rest.http.aclose())
+
+
+def _parameters() -> list[Any]:
+    return [
+        pytest.param(case, name, id=f"{name}-{case.name}")
+        for name in PLACES
+        for case in CASES
+        if name in case.places
+    ]
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize(("case", "name"), _parameters())
+async def test_the_case_ends_as_it_must_and_leaves_nothing(case: Case, name: str, place: Any) -> None:
+    # given: a place, and what is there before
+    where: Backend = place(name)
+    path = case.path or f"{case.name}-{next(_numbers)}"
+    where.root.joinpath(path).mkdir(exist_ok=True)
+    before, began = where.census(), time.monotonic()
+    # when
+    await asyncio.wait_for(_run_copies(case, where, path), 150)
+    # then
+    assert await settled(where.census, before) == []
+    assert "Traceback" not in where.complaints()
+    check_readings(await where.meter.since(began))
+
+
+async def _run_copies(case: Case, where: Backend, path: str) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        sessions = [await stack.enter_async_context(where.session(path)) for _ in range(case.copies)]
+        for session in sessions:
+            assert (await session.print_next()).output == "next\n" or case.expect.next != "ok"
+        await asyncio.sleep(0.1)  # until the sessions have forked whom they have waiting for the next block
+        idle = where.census(paths=False)
+        results = await asyncio.gather(*(session.run(case, n) for n, session in enumerate(sessions)))
+        for number, result in enumerate(results):
+            check_result(case, number, result)
+        left = await settled(lambda: where.census(paths=False), idle)
+        assert left == [], "after the run, with its session still open"
+        await check_files(case.expect, sessions[0])
+        for session in sessions:
+            following = await session.print_next()
+            assert following.status == case.expect.next, following
+            assert following.output == ("next\n" if following.status == "ok" else "")
+
+
+def test_every_case_says_what_it_is_about_and_runs_in_every_environment() -> None:
+    assert len({case.name for case in CASES}) == len(CASES)
+    for case in CASES:
+        assert case.says.endswith("."), case.name
+        places = set(case.places)
+        assert places >= {"local", "venv"} or places == {"limited", "limited-venv"}, case.name
