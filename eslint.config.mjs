@@ -12,7 +12,8 @@ export default tseslint.config(
       'coverage',
       'jupyter_exec_ext',
       'lib',
-      'node_modules'
+      'node_modules',
+      'tests/cases'
     ]
   },
   js.configs.recommended,
