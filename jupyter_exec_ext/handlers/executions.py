@@ -139,5 +139,6 @@ class ExecutionEventsHandler(StreamHandler):
             yield frame(entry.number, entry.type, *parts)
 
 
-def _time_of(entry: Entry) -> str:
-    return entry.event().time
+def _time_of(end: Entry) -> str:
+    event = end.event()
+    return event.data.get("execution", {}).get("finished_at") or event.time
