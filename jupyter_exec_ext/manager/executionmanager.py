@@ -145,6 +145,8 @@ class ExecutionManager(SessionManager):
 
     async def _submit(self, request: ExecutionRequest, user: str, digest: str | None) -> Execution:
         kept = self._kept_session(request.session)
+        if kept is not None:
+            self._schedule.check_room(kept, self.max_queued)  # before there is any work
         name = kept.model.environment if kept else request.environment or self.registry.default_environment
         options = options_of(request, self.default_timeout, self.max_timeout)
         folder = await self._folder(request.path)
@@ -191,8 +193,7 @@ class ExecutionManager(SessionManager):
     ) -> LiveExecution:
         self._check_accepting()
         size = sum(len(block.code) for block in execution.code_blocks) + len(options.stdin or "")
-        if self.queued >= self.max_queued and not self._schedule.is_free(session):
-            raise QueueFull(f"{self.queued} executions wait already, as many as may; try again later.")
+        self._schedule.check_room(session, self.max_queued)
         if self._live and self._live_bytes + size > self.max_queued_bytes:
             raise QueueFull("What waits already has as much code as the server takes; try again later.")
         self.event_log.create(execution, user=user, key=key, body_hash=digest)

@@ -11,6 +11,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from ..errors import QueueFull
+
 if TYPE_CHECKING:
     from .execution import LiveExecution
     from .session import LiveSession
@@ -37,6 +39,11 @@ class Schedule:
         self.running = 0
         #: How many executions wait for theirs.
         self.queued = 0
+
+    def check_room(self, session: LiveSession, most: int) -> None:
+        """Raise `QueueFull` where an execution would have to wait, and as many wait as may."""
+        if self.queued >= most and not self.is_free(session):
+            raise QueueFull(f"{self.queued} executions wait already, as many as may; try again later.")
 
     def is_free(self, session: LiveSession) -> bool:
         """Whether an execution in that session would have its turn at once."""
