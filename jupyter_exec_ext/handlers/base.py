@@ -119,10 +119,11 @@ class ExecHandler(AnsweringHandler):
         return None
 
     def whole_body(self) -> bytes:
-        """The body. Raises `TooLarge` where it was over the limit."""
+        """The body, once: it is not kept. Raises `TooLarge` where it was over the limit."""
         if self._received > self.body_limit:
             raise self.too_large()
-        return bytes(self._body)
+        body, self._body = bytes(self._body), bytearray()
+        return body
 
     def parse(self, model: type[Model]) -> Model:
         """The body as a request. Raises `InvalidRequest` with the field that is wrong."""

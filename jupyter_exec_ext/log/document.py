@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
+from pydantic_core import to_json
+
 from ..events import Transcript
 from ..models import Execution
 from .record import LOST, Entry, encode
@@ -25,7 +27,7 @@ def document(execution: Execution, entries: Iterable[Entry]) -> Parts:
     for entry in entries:
         if entry.type != "end":
             body.add(entry)
-    head = execution.model_dump_json(exclude={"output", "outputs"}).encode()
+    head = to_json(execution, exclude={"output", "outputs"})
     return [head[:-1], b',"output":"', *body.output, b'","outputs":[', *body.finished(), b"]}"]
 
 
