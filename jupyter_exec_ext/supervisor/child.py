@@ -9,8 +9,9 @@ import json
 import os
 import resource
 import signal
+from functools import partial
 
-from . import ending, script
+from . import ending, pages, script
 from .tree import die_with
 
 TYPE_CHECKING = False
@@ -51,6 +52,8 @@ class Launch:
         Environment variables on top of our own.
     limits : dict
         By the names of `LIMITS`. These three are for a program; a job brings its own.
+    pages : list of (int, int)
+        For a fork that waits: see `pages.copy`.
     """
 
     argv: list[str] | None
@@ -64,6 +67,7 @@ class Launch:
     cwd: str
     extra: dict[str, str]
     limits: dict[str, int]
+    pages: pages.Ranges
 
     def __init__(self, **fields: Any) -> None:
         self.__dict__.update(fields)
@@ -144,6 +148,7 @@ def _wait_for_job(launch: Launch, source: int) -> None:
         script.reopen_stdin()
     # Signals stay blocked until the script runs: no interrupt may end in a frame of ours.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    pages.copy(launch.pages)
     data = b""
     while True:
         piece = os.read(source, 65536)
@@ -158,7 +163,7 @@ def _wait_for_job(launch: Launch, source: int) -> None:
     os.environ.update(job["extra"])
     stream = script.open_file(job["path"])
     os.close(launch.problems)
-    script.run(stream, job["path"], job["first"])
+    script.run(stream, job["path"], job["first"], partial(pages.tell, 1) if "tell" in job else None)
 
 
 def no_core_dumps() -> None:

@@ -49,6 +49,12 @@ def freeze() -> None:
     _counts.update(_count())
 
 
+def thaw() -> None:
+    """Call this in the fork: from here on it is."""
+    if _modules:
+        gc.enable()
+
+
 def _count() -> dict[str, int]:
     return {
         "threads": _thread._count(),

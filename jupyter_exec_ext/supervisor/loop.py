@@ -16,7 +16,8 @@ from collections import deque
 from .desk import Desk
 from .files import Workspace
 from .frames import CHUNK, CONTROL, DATA, MAX_DOWN, VERSION, FrameError, Splitter, control, message
-from .launch import Launcher, Saved, StartFailed
+from .launch import Launcher, Saved
+from .pipes import StartFailed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 #: Bytes that may wait for the server before programs are no longer read.
 BACKLOG = 1024 * 1024
+#: Seconds of rest after an end: the server that it wakes may wait for this very processor, and what
+#: we do next takes milliseconds.
+LET_IN = 0.0001
 
 
 class Supervisor:
@@ -60,7 +64,7 @@ class Supervisor:
     def serve(self, hello: dict[str, Any]) -> NoReturn:
         """Say what this supervisor is, and do what the server asks. Does not return."""
         self._send(control(0, "ready", version=VERSION, guarantee=self._tree.guarantee, **hello))
-        self._launcher.stand_by()
+        self._launcher.standby.make()
         while True:
             self._turn()
 
@@ -83,7 +87,7 @@ class Supervisor:
             self._tend(self._run, ready, time.monotonic())  # it may have begun in this very turn
         elif self._wake in ready:
             for pid, _, _ in self._tree.reap()[0]:
-                self._launcher.forget(pid)
+                self._launcher.standby.forget(pid)
         if self._waiting < BACKLOG:
             self._desk.proceed()
 
@@ -96,6 +100,9 @@ class Supervisor:
         due = 0.0 if self._desk.busy and self._waiting < BACKLOG else None
         if self._run is not None:
             due = self._watch(self._run, poll, due)
+        elif due is None and self._launcher.standby.pause is not None:
+            if not poll.poll(self._launcher.standby.pause):
+                self._launcher.standby.settle()
         return {descriptor for descriptor, _ in poll.poll(None if due is None else due * 1000)}
 
     def _watch(self, run: Run, poll: select.poll, due: float | None) -> float | None:
@@ -137,7 +144,8 @@ class Supervisor:
         if self._launcher.stale() and not self._outbox and self._splitter.empty and self._desk.idle:
             self._launcher.renew(self._source, self._sink)
         if run.forked:
-            self._launcher.stand_by()
+            time.sleep(LET_IN)
+            self._launcher.standby.make()
 
     # -- the stream ----------------------------------------------------------------------------
 
@@ -207,6 +215,8 @@ class Supervisor:
         try:
             self._run = self._launcher.launch(channel, fields)
             self._send(control(channel, "started", path=self._run.path))
+            if self._run.forked:
+                self._launcher.standby.note()
         except Saved as saved:
             self._send(control(channel, "saved", path=str(saved)))
         except StartFailed as error:

@@ -21,7 +21,6 @@ If the script ends well, the further steps (see `ending`) do what finalization w
 from __future__ import annotations
 
 import builtins
-import gc
 import io
 import itertools
 import operator
@@ -73,8 +72,7 @@ def prepare(package: str) -> None:
     numpy_random = sys.modules.get("numpy.random")
     if numpy_random is not None:
         numpy_random.seed()  # nothing random may repeat; `random` reseeds itself after a fork
-    if gc.get_freeze_count():
-        gc.enable()
+    ending.thaw()
 
 
 def open_file(path: str) -> int:
@@ -85,7 +83,7 @@ def open_file(path: str) -> int:
     return int(stream)
 
 
-def run(stream: int, path: str, first: str) -> NoReturn:
+def run(stream: int, path: str, first: str, leave: Callable[[], Any] | None = None) -> NoReturn:
     """Raise what makes this interpreter, after `prepare`, run a file as its main program.
 
     Parameters
@@ -96,6 +94,8 @@ def run(stream: int, path: str, first: str) -> NoReturn:
         The file, absolute: its ``__file__`` and ``sys.argv[0]``.
     first : str
         The directory that is ``sys.path[0]``.
+    leave : callable, optional
+        Ends the process after a script that ended well; C's ``exit(0)`` else.
     """
     sys.argv = [path]
     if hasattr(sys, "orig_argv"):
@@ -109,7 +109,7 @@ def run(stream: int, path: str, first: str) -> NoReturn:
         _unblock,
         partial(_run_file, stream, os.fsencode(path), 1, None),
     ]
-    steps.append(partial(ending.begin, steps, partial(_exit, 0)))
+    steps.append(partial(ending.begin, steps, leave or partial(_exit, 0)))
     call: Any = partial.__call__
     work: Any = itertools.takewhile(operator.not_, map(call, steps))
     _Carrier.__iter__ = staticmethod(partial(iter, work))  # type: ignore[attr-defined]

@@ -18,7 +18,6 @@ Three guarantees, the strongest the machine offers (Linux pid_namespaces(7), prc
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -41,8 +40,10 @@ def _no_prctl(*arguments: int) -> int:
 
 
 try:
+    import ctypes
+
     _prctl = ctypes.CDLL(None).prctl if sys.platform.startswith("linux") else _no_prctl
-except (OSError, AttributeError):
+except (ImportError, OSError, AttributeError):
     _prctl = _no_prctl
 
 
