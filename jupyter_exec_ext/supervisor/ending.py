@@ -65,8 +65,17 @@ def _count() -> dict[str, int]:
     }
 
 
-def begin(steps: Steps, leave: Callable[[], Any]) -> None:
-    """Add the steps that end the script, the last of them `leave`; or have CPython do all of it."""
+def begin(steps: Steps, traces: list[Any], leave: Callable[[], Any]) -> None:
+    """Add the steps that end the script, the last of them `leave`; or have CPython do all of it.
+
+    `traces` are the script's trace and profile functions, which have been taken away for a moment.
+    """
+    if any(trace is not None for trace in traces):
+        # An iterator that has come to its end holds nothing: what they refer to must not outlive them.
+        steps += [partial(deque, map(sys.settrace, traces[:1]), 0)]
+        steps += [partial(deque, map(sys.setprofile, traces[1:]), 0), partial(sys.exit, 0)]
+        traces.clear()
+        return
     if not _ordinary():
         raise SystemExit(0)
     threading: Any = sys.modules.get("threading")

@@ -17,6 +17,7 @@ from .output import Output
 from .paths import FileRefused
 from .pipes import StartFailed, plain, start
 from .run import Run
+from .shadows import Shadows
 from .standby import Standby
 
 TYPE_CHECKING = False
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 MAIN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "main.py")
 
+_OURS = os.path.dirname(MAIN) + os.sep
+_STANDARD = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 _WORD = re.compile(r"\{(python|file)\}")
 
 # Variables that an interpreter or its C library reads once, when it starts: too late for a fork.
@@ -54,7 +57,8 @@ class Launcher:
     def __init__(self, config: dict[str, Any], tree: SubreaperTree, send: Callable[[bytes], None]) -> None:
         self._config, self._tree, self._send = config, tree, send
         self._print = self._fingerprint()
-        self.standby = Standby()
+        self._shadows = Shadows()
+        self.standby = Standby(tree)
         os.chdir(config["workspace"])
         child.no_core_dumps()
 
@@ -71,7 +75,7 @@ class Launcher:
         if fields.get("save"):
             raise Saved(job["path"])
         # No `finally` below: a fork leaves these frames too.
-        forked = self._can_fork(fields)
+        forked = self._can_fork(fields, job)
         pid, ends = self.standby.give(fields, job, plain(fields)) if forked else self._spawn(fields, job)
         output = Output(
             lambda kind, data: self._send(frame(kind, channel, data)), fields["head"], fields["tail"]
@@ -114,10 +118,10 @@ class Launcher:
 
     # -- whether the warm interpreter is what a fresh one would be --------------------------------
 
-    def _can_fork(self, fields: dict[str, Any]) -> bool:
+    def _can_fork(self, fields: dict[str, Any], job: dict[str, Any]) -> bool:
         if not (fields.get("python") and fields.get("fork", True) and self.standby.warm):
             return False
-        if self.stale():
+        if self.stale() or self._shadows.hidden(job["first"]):
             return False
         # A preloaded module may have read any variable already.
         extra = fields.get("env", {})
@@ -130,8 +134,7 @@ class Launcher:
     def _fingerprint(self) -> list[int | None]:
         folders = [path for path in sys.path if path.endswith("-packages")]
         modules = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
-        files = [path for path in modules if path and "-packages" in path]
-        return [_changed(path) for path in folders + files]
+        return [_changed(path) for path in folders + [path for path in modules if path and _may_change(path)]]
 
     def renew(self, source: int, sink: int) -> None:
         """Become a fresh interpreter, in the same process and on the same stream.
@@ -147,6 +150,13 @@ class Launcher:
         except OSError:
             for descriptor in (source, sink):
                 os.set_inheritable(descriptor, False)
+
+
+def _may_change(path: str) -> bool:
+    """Whether a module is somebody's: neither the standard library's nor ours."""
+    if path.startswith(_OURS):
+        return False
+    return "-packages" in path or not path.startswith(_STANDARD)
 
 
 def _changed(path: str) -> int | None:

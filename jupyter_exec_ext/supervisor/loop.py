@@ -28,9 +28,8 @@ if TYPE_CHECKING:
 
 #: Bytes that may wait for the server before programs are no longer read.
 BACKLOG = 1024 * 1024
-#: Seconds of rest after an end: the server that it wakes may wait for this very processor, and what
-#: we do next takes milliseconds.
-LET_IN = 0.0001
+#: Milliseconds that poll(2) can wait, about 24 days; a deadline further away is looked at again then.
+LONGEST = (1 << 31) - 1
 
 
 class Supervisor:
@@ -86,8 +85,7 @@ class Supervisor:
         if self._run is not None:
             self._tend(self._run, ready, time.monotonic())  # it may have begun in this very turn
         elif self._wake in ready:
-            for pid, _, _ in self._tree.reap()[0]:
-                self._launcher.standby.forget(pid)
+            self._tree.reap()
         if self._waiting < BACKLOG:
             self._desk.proceed()
 
@@ -103,7 +101,8 @@ class Supervisor:
         elif due is None and self._launcher.standby.pause is not None:
             if not poll.poll(self._launcher.standby.pause):
                 self._launcher.standby.settle()
-        return {descriptor for descriptor, _ in poll.poll(None if due is None else due * 1000)}
+        milliseconds = None if due is None else min(due * 1000, LONGEST)
+        return {descriptor for descriptor, _ in poll.poll(milliseconds)}
 
     def _watch(self, run: Run, poll: select.poll, due: float | None) -> float | None:
         if self._waiting < BACKLOG:
@@ -143,9 +142,7 @@ class Supervisor:
         self._send(control(run.channel, "end", problem=problem, total=run.output.total, **report))
         if self._launcher.stale() and not self._outbox and self._splitter.empty and self._desk.idle:
             self._launcher.renew(self._source, self._sink)
-        if run.forked:
-            time.sleep(LET_IN)
-            self._launcher.standby.make()
+        self._launcher.standby.ended(run.forked)
 
     # -- the stream ----------------------------------------------------------------------------
 
@@ -215,8 +212,7 @@ class Supervisor:
         try:
             self._run = self._launcher.launch(channel, fields)
             self._send(control(channel, "started", path=self._run.path))
-            if self._run.forked:
-                self._launcher.standby.note()
+            self._launcher.standby.begun(self._run.forked)
         except Saved as saved:
             self._send(control(channel, "saved", path=str(saved)))
         except StartFailed as error:

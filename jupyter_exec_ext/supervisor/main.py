@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 _PACKAGE = "_jupyter_exec_supervisor"
+#: What every script finds imported.
+_AT_START = frozenset(sys.modules)
 
 
 def _load() -> None:
@@ -118,7 +120,7 @@ def _script(path: str, first: str) -> None:
     import importlib
 
     script = importlib.import_module(_PACKAGE + ".script")
-    script.prepare(_PACKAGE)
+    script.prepare(_PACKAGE, _AT_START)
     script.run(script.open_file(path), path, first)
 
 

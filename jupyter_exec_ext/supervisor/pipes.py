@@ -42,9 +42,10 @@ def start(
     try:
         _pipes(fields, ours, theirs)
         pid = child.start(child.Launch(argv=argv, package=PACKAGE, plain=plain(fields), **theirs, **settings))
-    except OSError as error:
+    except (OSError, ValueError) as error:  # a NUL in a variable is a ValueError
         close([*ours.values(), *theirs.values()])
-        raise StartFailed(f"No process could be started: {error.strerror}.") from None
+        why = getattr(error, "strerror", None) or str(error)
+        raise StartFailed(f"No process could be started: {why}.") from None
     close(theirs.values())
     return pid, ours
 

@@ -28,6 +28,7 @@ import os
 import signal
 import sys
 import types
+from collections import deque
 from functools import partial, reduce
 
 from . import ending
@@ -54,24 +55,34 @@ except (ImportError, OSError, AttributeError, TypeError):
     AVAILABLE = False  # no ctypes in this interpreter: every block is spawned
 
 
+_kept: list[types.ModuleType] = []
+
+
 class _Carrier(BaseException):
     """Unwinds our frames; its iterator is what runs then (see the module's text)."""
 
 
-def prepare(package: str) -> None:
+def prepare(package: str, at_start: frozenset[str] | None = None) -> None:
     """Do what can be done before the script is known: a fresh ``__main__``, and our own modules gone.
 
     Parameters
     ----------
     package : str
         The name of our own package.
+    at_start : frozenset of str, optional
+        The modules that stay, in an interpreter that is made for this script alone: one that we have
+        imported may have its namesake beside the file.
     """
     _new_main()
-    for name in [name for name in sys.modules if name.split(".")[0] == package]:
-        del sys.modules[name]
+    for name in list(sys.modules):
+        if name.split(".")[0] == package or (at_start is not None and name not in at_start):
+            _kept.append(sys.modules.pop(name))
     numpy_random = sys.modules.get("numpy.random")
     if numpy_random is not None:
         numpy_random.seed()  # nothing random may repeat; `random` reseeds itself after a fork
+    threading: Any = sys.modules.get("threading")
+    if threading is not None and hasattr(threading.main_thread(), "_set_native_id"):
+        threading.main_thread()._set_native_id()  # CPython leaves it that of the parent
     ending.thaw()
 
 
@@ -103,14 +114,20 @@ def run(stream: int, path: str, first: str, leave: Callable[[], Any] | None = No
     if not getattr(sys.flags, "safe_path", False) and not sys.flags.isolated:
         sys.path.insert(0, first)
     _refresh()
+    call: Any = partial.__call__
     steps: list[Callable[[], Any]] = [
         partial(_tidy, sys.excepthook),
         partial(_die_if_interrupted),
         _unblock,
         partial(_run_file, stream, os.fsencode(path), 1, None),
     ]
-    steps.append(partial(ending.begin, steps, leave or partial(_exit, 0)))
-    call: Any = partial.__call__
+    # A trace function must see none of our functions either.
+    traces: list[Any] = []
+    steps += [
+        partial(deque, map(traces.append, map(call, (partial(sys.gettrace), partial(sys.getprofile)))), 0)
+    ]
+    steps += [partial(sys.settrace, None), partial(sys.setprofile, None)]
+    steps.append(partial(ending.begin, steps, traces, leave or partial(_exit, 0)))
     work: Any = itertools.takewhile(operator.not_, map(call, steps))
     _Carrier.__iter__ = staticmethod(partial(iter, work))  # type: ignore[attr-defined]
     sys.excepthook = reduce  # type: ignore[assignment]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import signal
 import sys
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from .pages import Ranges
     from .pipes import Ours
+    from .tree import SubreaperTree
 
     #: The process, our ends of its pipes, and where it reads its job.
     Waiting = tuple[int, Ours, int]
@@ -29,6 +31,11 @@ if TYPE_CHECKING:
 QUIET = 10
 #: And before the rest: who sends one block right after the other must not wait for it.
 BRIEF = 1
+#: Seconds between an end and the next block within which they come one right after the other.
+BURST = 0.003
+# Of proc(5)'s status: neither stopped nor traced, and no signal pending for the thread or the process.
+_QUIET = re.compile(rb"^State:\t[SRD]", re.MULTILINE)
+_NONE_PENDING = re.compile(rb"^(?:SigPnd|ShdPnd):\t0+$", re.MULTILINE)
 #: Seconds that a rehearsal may take.
 PATIENCE = 1.0
 
@@ -36,16 +43,24 @@ PATIENCE = 1.0
 class Standby:
     """At most one process that waits, and what makes its start quick.
 
+    Parameters
+    ----------
+    tree : tree.SubreaperTree
+        Is told who waits, since a run has ended when nobody else is left.
+
     Attributes
     ----------
     pause : int or None
         Milliseconds without a request after which `settle` has something to do; None: nothing.
     """
 
-    def __init__(self) -> None:
-        self._waiting: Waiting | None = None
+    def __init__(self, tree: SubreaperTree) -> None:
+        self._tree = tree
+        self._ready: Waiting | None = None
         self._theirs: Ranges | None = None
         self._ours: Ranges | None = None
+        self._ended = 0.0
+        self._met_a_run = False
         self.pause: int | None = None
 
     @property
@@ -55,24 +70,33 @@ class Standby:
         return script.AVAILABLE and (threading is None or threading.active_count() == 1)
 
     def make(self) -> None:
-        """Fork the process of the next block before there is one. Call this only while nothing runs."""
+        """Fork the process of the next block before there is one."""
         if self._waiting is None and self.warm:
             try:
-                self._waiting = self._fork({})
+                self._ready = self._fork({})
             except StartFailed:
-                pass  # the next block tries again, and says why not
+                return  # the next block tries again, and says why not
+            self._tree.waiting = self._ready[0]
 
     def give(self, fields: dict[str, Any], job: dict[str, Any], usable: bool) -> tuple[int, Ours]:
         """Have the process that waits do a job, or a new one where that is not usable: its pid and our ends.
 
         Raises `StartFailed`.
         """
-        if not usable:
+        if not usable or (self._met_a_run and self._waiting is not None and _was_signalled(self._waiting[0])):
             self.dismiss()
         pid, ours, writer = self._waiting or self._fork(fields)
-        self._waiting = None
+        self._ready = self._tree.waiting = None
+        self._met_a_run = False
         _hand_over(writer, job)
         return pid, ours
+
+    @property
+    def _waiting(self) -> Waiting | None:
+        if self._ready is not None and self._tree.waiting != self._ready[0]:
+            close([self._ready[2], *self._ready[1].values()])  # it was killed, and waited for, meanwhile
+            self._ready = None
+        return self._ready
 
     def _fork(self, fields: dict[str, Any]) -> Waiting:
         source, writer = os.pipe()
@@ -88,29 +112,44 @@ class Standby:
         """End the process that waits."""
         if self._waiting is not None:
             pid, ours, writer = self._waiting
-            self._waiting = None
+            self._ready = self._tree.waiting = None
             os.close(writer)
             _end(pid, ours)
+        self.pause = BRIEF
 
-    def forget(self, pid: int) -> None:
-        """A process has ended: the one that waits may have been killed by somebody."""
-        if self._waiting is not None and self._waiting[0] == pid:
-            close([self._waiting[2], *self._waiting[1].values()])
-            self._waiting = None
+    # -- when to make one ------------------------------------------------------------------------------
+
+    def begun(self, forked: bool) -> None:
+        """A run has just begun. Where blocks come one right after the other, the next one's process is made
+        now: its fork and its first steps take longer than the rest between two of them."""
+        if forked:
+            self._note()
+            if self._tree.tells_children and time.monotonic() - self._ended < BURST:
+                self.make()
+                self._met_a_run = True
+
+    def ended(self, forked: bool) -> None:
+        """A run has just ended."""
+        self._ended = time.monotonic()
+        if forked:
+            self.make()
 
     # -- the pages that every block needs (see `pages`) ----------------------------------------------
 
     def settle(self) -> None:
-        """Make the next block quicker. Call this only while nothing runs, after `pause`."""
-        if self._theirs is None:
+        """Make the next block quicker, by one step. Call this only while nothing runs, after `pause`."""
+        self.pause = None
+        if self._waiting is None:
+            self.make()
+        elif self._theirs is None:
             self._theirs = self._rehearse()
             self.dismiss()
             self.make()
-        pages.copy(self._ours or [])
-        self.pause = None
+        else:
+            pages.copy(self._ours or [])
 
-    def note(self) -> None:
-        """A block has just begun: what we had to copy for it is what we shall have to for the next."""
+    def _note(self) -> None:
+        # What we had to copy for this block is what we shall have to for the next.
         if self._ours is None and self._theirs is not None:
             self._ours = pages.own()
 
@@ -126,6 +165,16 @@ class Standby:
         data = _read(ours["stdout"] or 0, PATIENCE)
         _end(pid, ours)
         return pages.told(data)
+
+
+def _was_signalled(pid: int) -> bool:
+    """Whether a signal waits for it, or it was stopped: a block may signal whatever it can reach."""
+    try:
+        with open(f"/proc/{pid}/status", "rb", 0) as file:
+            status = file.read()
+    except OSError:
+        return True
+    return _QUIET.search(status) is None or len(_NONE_PENDING.findall(status)) != 2
 
 
 def _hand_over(writer: int, job: dict[str, Any]) -> None:

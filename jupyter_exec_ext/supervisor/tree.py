@@ -78,13 +78,25 @@ def _kill(pid: int, number: int) -> None:
 
 
 class SubreaperTree:
-    """The descendants of this process, found through ``/proc``."""
+    """The descendants of this process, found through ``/proc``.
+
+    Attributes
+    ----------
+    waiting : int or None
+        A child that belongs to no run, but waits for the next block. A signal to the tree kills it.
+    """
 
     guarantee = "subreaper"
 
     def __init__(self) -> None:
+        self.waiting: int | None = None
         self._ended: list[Ended] = []
         self._anybody = True
+
+    @property
+    def tells_children(self) -> bool:
+        """Whether the end of a run can be proved while a process waits for the next block."""
+        return os.path.exists(_children_of(os.getpid()))
 
     def reap(self) -> tuple[list[Ended], bool]:
         """Who has ended since the last call, as [(pid, wait status, usage)], and whether anybody is left."""
@@ -101,8 +113,27 @@ class SubreaperTree:
                 self._anybody = False
                 return
             if pid == 0:
+                self._anybody = not self._only_waiting()
                 return
-            self._ended.append((pid, status, usage))
+            if pid == self.waiting:
+                self.waiting = None  # somebody has killed it
+            else:
+                self._ended.append((pid, status, usage))
+
+    def _only_waiting(self) -> bool:
+        """Whether the process that waits is the only child there is, so that nothing of a run is left.
+
+        This is as good a proof as ECHILD. A child leaves the kernel's list only when we wait for it, and a
+        new one is added at its end. So when the reading comes to the end, and has met nobody else, then
+        at that moment no process of a run is there: the topmost of its ancestors below us would be in it.
+        """
+        if self.waiting is None:
+            return False
+        try:
+            with open(_children_of(os.getpid()), "rb", 0) as file:
+                return file.read().split() == [b"%d" % self.waiting]
+        except OSError:
+            return False  # a kernel without CONFIG_PROC_CHILDREN: the waiting process is killed, too
 
     def end(self, status: int) -> NoReturn:
         """Kill until nobody is left (or nothing helps, for 5 s), and leave."""
@@ -117,7 +148,7 @@ class SubreaperTree:
         found = [pid]
         for member in found:
             try:
-                with open(f"/proc/{member}/task/{member}/children", "rb") as file:
+                with open(_children_of(member), "rb") as file:
                     found += [int(child) for child in file.read().split()[:64]]
             except OSError:
                 pass  # it has ended
@@ -137,15 +168,21 @@ class SubreaperTree:
 
     def signal(self, number: int) -> None:
         """Send a signal to every member."""
+        self._end_waiting()
         for pid in self.members():
             _kill(pid, number)
+
+    def _end_waiting(self) -> None:
+        # It would keep the signal for its block; and when all else has ended, `waitpid` has to say so.
+        if self.waiting is not None:
+            _kill(self.waiting, signal.SIGKILL)
 
     def kill(self) -> None:
         """One round of SIGKILL; call it until `reap` says that nobody is left."""
         self.signal(signal.SIGKILL)
         # A chain that forks and exits is never in a snapshot. Each link becomes our child for a
         # moment: be faster than it, on the kernel's own list of children.
-        path = f"/proc/self/task/{os.getpid()}/children"
+        path = _children_of(os.getpid())
         for _ in range(100):
             self._wait()
             if not self._anybody:
@@ -166,6 +203,7 @@ class NamespaceTree(SubreaperTree):
 
     def signal(self, number: int) -> None:
         """Send a signal to everything in the namespace."""
+        self._end_waiting()
         _kill(-1, number)
 
     def kill(self) -> None:
@@ -193,6 +231,10 @@ class GroupTree(SubreaperTree):
     def kill(self) -> None:
         """One round of SIGKILL."""
         self.signal(signal.SIGKILL)
+
+
+def _children_of(pid: int) -> str:
+    return f"/proc/{pid}/task/{pid}/children"
 
 
 def _stat(pid: str) -> tuple[int, str]:

@@ -92,3 +92,58 @@ def test_a_block_is_like_a_script(session_of: Get, path: Path) -> None:
 @pytest.mark.parametrize("path", CORE, ids=lambda path: path.stem)
 def test_a_block_is_like_a_script_on_every_python(session_of: Get, path: Path, version: str) -> None:
     assert_equal(session_of(OTHERS[version]), path.read_text())
+
+
+NAMESAKES = (
+    "platform",
+    "json",
+    "ctypes",
+    "struct",
+    "select",
+    "resource",
+    "re",
+    "types",
+    "signal",
+    "collections",
+)
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_module_in_the_workspace_goes_before_its_namesake_in_the_library(
+    session_of: Get, named: bool
+) -> None:
+    # given modules that the warm interpreter has imported, and a script has not
+    session = session_of()
+    for name in NAMESAKES:
+        neighbours = {name: "print('mine', __name__)"}
+
+        # when a block imports one that lies beside it, then that is what it gets, in every way
+        assert_equal(session, f"import {name}", **neighbours)
+        (session.workspace / f"{name}.py").write_text("print('mine', __name__)")
+        file = {"file": "block.py"} if named else {}
+        for way in WAYS.values():
+            assert session.run(f"import {name}", **file, **way).stdout.startswith(f"mine {name}\n"), name
+        (session.workspace / f"{name}.py").unlink()
+
+
+def test_a_package_beside_the_file_is_found_and_a_folder_of_data_is_none(session_of: Get) -> None:
+    session = session_of()
+    clear(session.workspace)
+    folder = session.workspace / "json"
+    folder.mkdir()
+    assert session.run("import json; print(json.dumps(1))").stdout == "1\n"
+
+    (folder / "__init__.py").write_text("print('package')")
+
+    assert session.run("import json").stdout == "package\n"
+
+
+def test_namesakes_are_found_among_thousands_of_files(session_of: Get) -> None:
+    session = session_of()
+    clear(session.workspace)
+    for number in range(2500):
+        (session.workspace / f"{number}.txt").touch()
+    (session.workspace / "platform.py").write_text("print('mine')")
+
+    assert session.run("import platform").stdout == "mine\n"
+    clear(session.workspace)

@@ -214,3 +214,17 @@ def test_nothing_random_repeats_on_every_python(session_of: Get, version: str) -
     results = {session_of(OTHERS[version], preload=["random"]).run(CHANCE["random"]).stdout for _ in range(3)}
 
     assert len(results) == 3
+
+
+def test_a_preloaded_module_that_is_edited_is_imported_anew(tmp_path: Path) -> None:
+    # given a module outside of site-packages: an editable installation, or PYTHONPATH
+    (tmp_path / "project").mkdir()
+    module = tmp_path / "project" / "mymod.py"
+    module.write_text("value = 1")
+    with Session(tmp_path, preload=["mymod"], variables={"PYTHONPATH": str(tmp_path / "project")}) as session:
+        assert session.ready["problems"] == {}
+        assert session.run("import mymod; print(mymod.value)").stdout == "1\n"
+
+        for value in (222, 3333):
+            module.write_text(f"value = {value}")
+            assert session.run("import mymod; print(mymod.value)").stdout == f"{value}\n"
