@@ -48,6 +48,22 @@ while True:
     time.sleep(0.002)
 """
 
+# Has all that it can open of whoever started it, so that nothing of that ends with the server alone.
+HOLDER = (
+    """
+import os
+held = []
+for number in {1, os.getppid()}:
+    for name in os.listdir(f"/proc/{number}/fd"):
+        for how in (os.O_RDONLY, os.O_WRONLY):
+            try:
+                held.append(os.open(f"/proc/{number}/fd/{name}", how | os.O_NONBLOCK))
+            except OSError:
+                pass
+"""
+    + CLOCK
+)
+
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., LiveServer]]:
@@ -86,9 +102,9 @@ def _lingers(process: psutil.Process) -> bool:
         return True
 
 
-def run_clock(server: LiveServer) -> str:
+def run_clock(server: LiveServer, code: str = CLOCK) -> str:
     """Start the clock; its execution's id, once it goes."""
-    begun = server.call("POST", "executions?wait=1.5", {"code": CLOCK, "language": "python", "timeout": 60})
+    begun = server.call("POST", "executions?wait=1.5", {"code": code, "language": "python", "timeout": 60})
     assert begun["status"] == "running"
     assert begun["output"].count("\n") > 10
     return str(begun["id"])
@@ -128,6 +144,16 @@ def test_A20_a_killed_server_loses_at_most_50_ms_of_output_and_leaves_nothing_al
         again.process.kill()
     # A machine with more to do than it can may be late once; the rule is a matter of milliseconds.
     assert sorted(lost)[1] < 0.05, lost
+
+
+@pytest.mark.parametrize("options", [(), (NO_NAMESPACE,)], ids=["namespace", "subreaper"])
+def test_A20_a_program_that_holds_its_supervisors_descriptors_dies_with_the_server(
+    start: Callable[..., LiveServer], options: tuple[str, ...]
+) -> None:
+    server = start(*options)
+    run_clock(server, HOLDER)
+
+    assert leave(server, signal.SIGKILL) == []
 
 
 @pytest.mark.parametrize("options", [(), (NO_NAMESPACE,)], ids=["namespace", "subreaper"])

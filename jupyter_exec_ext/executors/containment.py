@@ -12,6 +12,9 @@ __all__ = ["Containment", "containment"]
 #: How the command of a supervisor is prefixed so that it is process 1 of a PID namespace of its own.
 _UNSHARE = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
 _AS_USER = ("--user", "--map-current-user")
+#: Has the kernel end `unshare`, and with it the namespace, when the server is no more, whatever a program
+#: may have done to the supervisor. (Becoming another user's namespace takes that away again: credentials.)
+_WITH_US = ("setpriv", "--pdeathsig", "KILL")
 
 
 class Containment:
@@ -47,9 +50,9 @@ async def containment(*, namespace: bool = True) -> Containment:
 async def _probe() -> tuple[str, ...]:
     if sys.platform == "linux" and shutil.which(_UNSHARE[0]) is not None:
         # A user other than root may make a PID namespace only inside a user namespace.
-        prefix = _UNSHARE if os.geteuid() == 0 else (*_UNSHARE, *_AS_USER)
-        if await _works((*prefix, "true")):
-            return prefix
+        for prefix in ((*_WITH_US, *_UNSHARE), _UNSHARE) if os.geteuid() == 0 else ((*_UNSHARE, *_AS_USER),):
+            if await _works((*prefix, "true")):
+                return prefix
     return ()
 
 

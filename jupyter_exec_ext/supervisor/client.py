@@ -41,7 +41,7 @@ class SupervisorClient:
 
     def __init__(self, process: asyncio.subprocess.Process | ThreadedProcess) -> None:
         self._process = process
-        # All three are pipes; the types of asyncio cannot say so.
+        # All three are there; the types of asyncio cannot say so.
         self._stdin = cast("asyncio.StreamWriter | PipeWriter", process.stdin)
         self._stdout = cast(asyncio.StreamReader, process.stdout)
         self._stderr = cast(asyncio.StreamReader, process.stderr)

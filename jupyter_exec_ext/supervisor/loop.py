@@ -164,6 +164,8 @@ class Supervisor:
     def _receive(self, now: float) -> None:
         try:
             data = os.read(self._source, CHUNK * 4)
+        except BlockingIOError:
+            return  # a socket is both, source and sink, so that neither blocks
         except OSError:
             data = b""
         if not data:

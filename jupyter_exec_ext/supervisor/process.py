@@ -1,12 +1,15 @@
 """Starting a supervisor on any event loop (the server's end).
 
-Where the loop can start processes, asyncio does it. Windows' selector loop cannot, and Jupyter
+Where the loop can start processes, asyncio does it, and the stream is a socket: a pipe could be opened
+through ``/proc`` by any program of the same user, which could then write frames, or hold it open, so
+that the supervisor would not notice the server's end. Windows' selector loop cannot, and Jupyter
 Server sets that one for tornado's sake: there threads move the bytes, behind the same few methods.
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
 import subprocess
 import sys
 import threading
@@ -28,25 +31,43 @@ CHUNK = 65536
 async def start_process(
     argv: Sequence[str], *, env: Mapping[str, str], cwd: str, limit: int
 ) -> asyncio.subprocess.Process | ThreadedProcess:
-    """Start a program with three pipes, apart from our own terminal's keys.
+    """Start a program, its stdin and stdout a stream to us, apart from our own terminal's keys.
 
     Parameters
     ----------
     limit : int
         Bytes that are read ahead of whoever reads.
     """
-    pipe = asyncio.subprocess.PIPE
+    pipe = subprocess.PIPE
     try:
+        if hasattr(asyncio, "open_unix_connection"):
+            return await _on_a_socket(argv, env=env, cwd=cwd, limit=limit)
         return await asyncio.create_subprocess_exec(
-            *argv, stdin=pipe, stdout=pipe, stderr=pipe, env=env, cwd=cwd,
-            start_new_session=sys.platform != "win32", creationflags=_FLAGS, limit=limit,
-        )  # fmt: skip
+            *argv, stdin=pipe, stdout=pipe, stderr=pipe, env=env, cwd=cwd, creationflags=_FLAGS, limit=limit
+        )
     except NotImplementedError:
         process = subprocess.Popen(  # noqa: ASYNC220  as asyncio itself does
             argv, stdin=pipe, stdout=pipe, stderr=pipe, env=env, cwd=cwd, bufsize=0,
             start_new_session=sys.platform != "win32", creationflags=_FLAGS,
         )  # fmt: skip
         return ThreadedProcess(process, limit)
+
+
+async def _on_a_socket(
+    argv: Sequence[str], *, env: Mapping[str, str], cwd: str, limit: int
+) -> asyncio.subprocess.Process:
+    ours, theirs = socket.socketpair()
+    try:
+        with theirs:
+            process = await asyncio.create_subprocess_exec(
+                *argv, stdin=theirs.fileno(), stdout=theirs.fileno(), stderr=subprocess.PIPE, env=env, cwd=cwd,
+                start_new_session=True, limit=limit,
+            )  # fmt: skip
+        process.stdout, process.stdin = await asyncio.open_unix_connection(sock=ours, limit=limit)
+    except BaseException:
+        ours.close()
+        raise
+    return process
 
 
 class ThreadedProcess:

@@ -255,7 +255,9 @@ class Run:
         except BlockingIOError:
             problem = ""  # a survivor still holds it
         os.close(self._problems)
-        return problem or None
+        # Who could not become the program says why and exits 127; the program itself has no say in it.
+        unbegun = self.status is not None and os.WIFEXITED(self.status) and os.WEXITSTATUS(self.status) == 127
+        return problem if problem and unbegun else None
 
     def _drain(self, descriptor: int, now: float) -> None:
         # No pipe holds more than `MOST`; a survivor that goes on printing must not hold us.

@@ -321,14 +321,14 @@ async def test_the_session_begins_afresh_when_its_supervisor_is_killed(make: Mak
 async def test_garbage_on_the_stream_ends_the_session_with_env_error(make: Make) -> None:
     executor = await make(namespace=False)
     code = """
-import glob, os, time
-for link in glob.glob(f"/proc/{os.getppid()}/fd/*"):
-    try:
-        if os.readlink(link).startswith("pipe:") and int(link.rsplit("/", 1)[1]) > 2:
-            descriptor = os.open(link, os.O_WRONLY | os.O_NONBLOCK)
-            os.write(descriptor, b"\\xff" * 64)
-    except OSError:
-        pass
+import ctypes, os, time
+libc, parent = ctypes.CDLL(None), os.getppid()
+pidfd = os.pidfd_open(parent)
+for name in os.listdir(f"/proc/{parent}/fd"):
+    if os.readlink(f"/proc/{parent}/fd/{name}").startswith("socket:"):
+        stolen = libc.syscall(438, pidfd, int(name), 0)  # pidfd_getfd(2): the stream itself cannot be opened
+        os.write(stolen, b"\\xff" * 64)
+        break
 time.sleep(30)
 """
 
@@ -413,3 +413,30 @@ async def test_stop_leaves_nothing(workspace: Path, tmp_path: Path) -> None:
         os.kill(pid, 0)
     if before:
         assert len(os.listdir("/proc/self/fd")) <= len(before) + 1
+
+
+@pytest.mark.parametrize("namespace", [True, False])
+async def test_no_program_can_open_the_stream_or_say_that_it_never_began(make: Make, namespace: bool) -> None:
+    executor = await make(namespace=namespace)
+    code = """
+import os
+supervisor = 1 if os.getppid() == 1 else os.getppid()
+for name in os.listdir(f"/proc/{supervisor}/fd"):
+    link = f"/proc/{supervisor}/fd/{name}"
+    try:
+        kind = os.readlink(link).split(":")[0]
+        descriptor = os.open(link, os.O_WRONLY | os.O_NONBLOCK)
+    except OSError:
+        continue
+    if kind in ("pipe", "socket") and int(name) > 2:
+        os.write(descriptor, b"It never began.")
+        if kind == "socket":
+            print("opened", link)
+raise SystemExit(3)
+"""
+
+    result = await executor.execute_code_blocks([block(code)], RunOptions(timeout=20))
+
+    assert (result.outcome.status, result.exit_code) == ("failed", 3)
+    assert "opened" not in result.output
+    assert (await executor.execute_code_blocks([block("print(1)")])).output == "1\n"

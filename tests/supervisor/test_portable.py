@@ -51,9 +51,9 @@ from .conftest import PYTHONS
 from .session import Session, alive, until
 from .test_script import CORE, block, model
 
-#: Programs that walk their own stack, or measure its depth, and so find out that plain Python called
+#: Programs that walk or trace their own stack, or measure its depth, and so find out that plain Python called
 #: them: the one thing in which this loop's Python blocks differ from ``python FILE``.
-SEE_THEIR_CALLER = {"alarm", "no_frame_of_ours", "recursion"}
+SEE_THEIR_CALLER = {"alarm", "no_frame_of_ours", "recursion", "traced"}
 
 #: Makes an interpreter one that has no more than Windows has of what the other loop needs.
 BARE = """
