@@ -60,8 +60,8 @@ async def _on_a_socket(
     try:
         with theirs:
             process = await asyncio.create_subprocess_exec(
-                *argv, stdin=theirs.fileno(), stdout=theirs.fileno(), stderr=subprocess.PIPE, env=env, cwd=cwd,
-                start_new_session=True, limit=limit,
+                *argv, stdin=theirs.fileno(), stdout=theirs.fileno(), stderr=subprocess.PIPE,
+                env=env, cwd=cwd, start_new_session=True, limit=limit,
             )  # fmt: skip
         process.stdout, process.stdin = await asyncio.open_unix_connection(sock=ours, limit=limit)
     except BaseException:
