@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,8 +32,8 @@ _MAPPING = re.compile(rb"^([0-9a-f]+)-([0-9a-f]+) rw-p", re.MULTILINE)
 
 
 def _advice() -> Any:
-    if not sys.platform.startswith("linux"):
-        return None
+    if not os.path.exists("/proc/self/pagemap"):
+        return None  # not Linux, whose number this is
     try:
         import ctypes
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from . import child
 
@@ -77,7 +78,7 @@ def _pipes(fields: dict[str, Any], ours: Ours, theirs: Ours) -> None:
 
 def _text_file(text: str) -> int:
     # A pipe would take 64 KiB and then need us; a file without a name needs nobody.
-    if hasattr(os, "memfd_create"):
+    if sys.platform == "linux" and hasattr(os, "memfd_create"):
         descriptor = os.memfd_create("stdin", os.MFD_CLOEXEC)
     else:
         import tempfile

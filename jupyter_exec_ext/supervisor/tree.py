@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
+_LINUX: bool = sys.platform.startswith("linux")
 
 
 def _no_prctl(*arguments: int) -> int:
@@ -42,19 +43,19 @@ def _no_prctl(*arguments: int) -> int:
 try:
     import ctypes
 
-    _prctl = ctypes.CDLL(None).prctl if sys.platform.startswith("linux") else _no_prctl
+    _prctl = getattr(ctypes.CDLL(None), "prctl", _no_prctl)
 except (ImportError, OSError, AttributeError):
     _prctl = _no_prctl
 
 
 def become_subreaper() -> bool:
     """Make this process the one orphans come back to; False where the kernel cannot."""
-    return bool(sys.platform.startswith("linux") and _prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
+    return bool(_prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
 
 
 def die_with(parent: int, number: int) -> None:
     """Have the kernel send this process a signal when `parent`, which started it, ends (Linux only)."""
-    if not sys.platform.startswith("linux"):
+    if not _LINUX:
         return
     _prctl(PR_SET_PDEATHSIG, number, 0, 0, 0)
     if os.getppid() != parent:
@@ -63,7 +64,7 @@ def die_with(parent: int, number: int) -> None:
 
 def here() -> SubreaperTree:
     """The strongest tree this process can have."""
-    if sys.platform.startswith("linux") and os.getpid() == 1:
+    if _LINUX and os.getpid() == 1:
         return NamespaceTree()
     if become_subreaper():
         return SubreaperTree()
