@@ -18,7 +18,7 @@ from .paths import FileRefused
 from .pipes import StartFailed, plain, start
 from .run import Run
 from .shadows import Shadows
-from .standby import Standby
+from .standby import BURST, Standby
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Launcher:
         self._config, self._tree, self._send = config, tree, send
         self._print = self._fingerprint()
         self._shadows = Shadows()
-        self.standby = Standby(tree)
+        self.standby = Standby(tree, config.get("burst", BURST))
         os.chdir(config["workspace"])
         child.no_core_dumps()
 

@@ -2,8 +2,8 @@
 
 CONFIG is JSON: ``workspace`` and ``private`` (directories), ``preload`` (modules to import before
 the first block), ``guard`` (whether to put a second process around this one that ends what is
-left should this one be killed), ``portable`` (whether to use the loop that needs no fork; without fork
-it is used anyway), ``stream`` (descriptors, after a renewal; else 0 and 1).
+left should this one be killed), ``burst`` (see `standby.Standby`), ``portable`` (whether to use the loop
+that needs no fork; without fork it is used anyway), ``stream`` (descriptors, after a renewal; else 0 and 1).
 ``main.py --script FILE FIRST`` runs one file in a fresh interpreter as ``python FILE`` would, with
 FIRST as ``sys.path[0]``.
 ``main.py --plain FILE FIRST`` does so in plain Python, where the C functions cannot be had.

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 QUIET = 10
 #: And before the rest: who sends one block right after the other must not wait for it.
 BRIEF = 1
-#: Seconds between an end and the next block within which they come one right after the other.
+#: Seconds between an end and the next block within which they come one right after the other; else the
+#: fork would only be in the way of the block.
 BURST = 0.003
 # Of proc(5)'s status: neither stopped nor traced, and no signal pending for the thread or the process.
 _QUIET = re.compile(rb"^State:\t[SRD]", re.MULTILINE)
@@ -47,6 +48,8 @@ class Standby:
     ----------
     tree : tree.SubreaperTree
         Is told who waits, since a run has ended when nobody else is left.
+    burst : float, optional
+        Seconds, instead of `BURST`.
 
     Attributes
     ----------
@@ -54,8 +57,8 @@ class Standby:
         Milliseconds without a request after which `settle` has something to do; None: nothing.
     """
 
-    def __init__(self, tree: SubreaperTree) -> None:
-        self._tree = tree
+    def __init__(self, tree: SubreaperTree, burst: float = BURST) -> None:
+        self._tree, self._burst = tree, burst
         self._ready: Waiting | None = None
         self._theirs: Ranges | None = None
         self._ours: Ranges | None = None
@@ -124,7 +127,7 @@ class Standby:
         now: its fork and its first steps take longer than the rest between two of them."""
         if forked:
             self._note()
-            if self._tree.tells_children and time.monotonic() - self._ended < BURST:
+            if self._tree.tells_children and time.monotonic() - self._ended < self._burst:
                 self.make()
                 self._met_a_run = True
 
