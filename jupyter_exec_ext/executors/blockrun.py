@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 
 from pydantic import ValidationError
 
-from ..blocks import silence_pip
+from ..blocks import installs_with_pip
 from ..errors import ExecError, ProtocolError, SessionLost
 from ..events import Event
 from ..languages import Language
@@ -35,6 +35,9 @@ _CONTINUATION = bytes(range(0x80, 0xC0))
 
 # Two runs never use the same named file at once: the second waits until the first has ended.
 _files: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+# As -qq: only errors are printed. At 3 pip would not even say why a package could not be built.
+_PIP_QUIET = {"PIP_QUIET": "2"}
 
 
 class BlockRun:
@@ -111,14 +114,14 @@ class BlockRun:
         executor, options, language = self._executor, self._execution.options, self._language
         limits = vars(executor.environment.limits)
         return {
-            "code": silence_pip(self._block.code, language),
+            "code": self._block.code,
             "python": language.name == "python" and language.policy == "run",
             "argv": list(language.command),
             "suffix": language.suffix,
             "file": self._name,
             "save": language.policy == "save",
             "fork": executor.fork,
-            "env": options.env,
+            "env": {**self._quiet(), **options.env},
             "stdin": options.stdin,
             "live": options.allow_stdin,
             "timeout": self._execution.remaining,
@@ -127,6 +130,12 @@ class BlockRun:
             "tail": self._tail,
             "limits": {name: value for name, value in limits.items() if value is not None},
         }
+
+    def _quiet(self) -> dict[str, str]:
+        # Who names either says how much of pip is to be seen.
+        if {"PIP_QUIET", "PIP_VERBOSE"} & self._execution.options.env.keys():
+            return {}
+        return _PIP_QUIET if installs_with_pip(self._block.code, self._language) else {}
 
     def _alarm(self, client: SupervisorClient) -> asyncio.TimerHandle | None:
         # The supervisor keeps the time. Should it not (a program stopped it, its machine hangs), we do.
