@@ -1,4 +1,4 @@
-"""Code blocks: taken out of Markdown, named by a comment, and with a quiet pip."""
+"""Code blocks: taken out of Markdown, named by a comment; and whether one installs packages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .errors import InvalidRequest, TooLarge, UnknownLanguage
 from .languages import LANGUAGES, Language, resolve
 from .models import MAX_BLOCKS, CodeBlock
 
-__all__ = ["check_file_name", "extract_markdown", "file_name_of", "guess_language", "silence_pip"]
+__all__ = ["check_file_name", "extract_markdown", "file_name_of", "guess_language", "installs_with_pip"]
 
 # The first word of an info string: `python title="x"`, `{python}`, `{.python .numberLines}`,
 # `{code-cell} python`, `js{1,3}`; also `c++`, `c#` and `objective-c`.
@@ -40,16 +40,16 @@ _SHELL = re.compile(
 )
 
 _SHELLS = frozenset({"bash", "sh", "zsh", "pwsh", "cmd"})
-_PIP = re.compile(
-    r"""(?P<command>(?:^|[;&|(]|\bthen\b|\bdo\b)\s*(?:sudo\s+)?(?:(?:python|py)[\d.]*\s+-m\s+|uv\s+)?
-    (?:\S*/)?pip[\d.]*\s+install)(?=\s)(?![^;&|\n]*\s(?:-q+|--quiet|-v+|--verbose)\b)""",
-    re.VERBOSE,
+# pip install where a shell looks for a command. All of these are linear in the length of a block.
+_PIP_INSTALL = re.compile(
+    r"""(?:^|[;&|(]|\bthen\b|\bdo\b)[ \t]*(?:sudo[ \t]+)?(?:\w+=[^\s;&|()]*[ \t]+)*
+    (?:(?:python|py)[\d.]*[ \t]+-m[ \t]+)?(?:[^\s;&|()]*/)?pip[\d.]*[ \t]+install[ \t]""",
+    re.VERBOSE | re.MULTILINE,
 )
-_MAGIC_PIP = re.compile(
-    r"^(?P<command>\s*[!%]\s*(?:(?:python|py)[\d.]*\s+-m\s+|uv\s+)?pip[\d.]*\s+install)(?=\s)"
-    r"(?![^;&|\n]*\s(?:-q+|--quiet|-v+|--verbose)\b)"
-)
-_HEREDOC = re.compile(r"(?<!<)<<-?\s*(['\"]?)(?P<word>[A-Za-z_]\w*)\1")
+# What pip is told to do, in whatever way it is called, and how loud to be about it.
+_PIP_COMMAND = re.compile(r"\bpip[\d.]*[ \t]+(?P<command>[^\s;&|()]+)")
+_LOUDNESS = re.compile(r"[ \t](?:-q+|--quiet|-v+|--verbose)\b")
+_SEPARATOR = re.compile(r"[;&|\n]")
 
 _COMPONENT_BYTES = 255  # NAME_MAX of every file system in use
 _NAME_LENGTH = 300
@@ -195,30 +195,18 @@ def _problem(name: str) -> str | None:
     return None
 
 
-def silence_pip(code: str, language: Language) -> str:
-    """Make the ``pip install`` lines quiet, so that an installation prints only what went wrong.
+def installs_with_pip(code: str, language: Language) -> bool:
+    """Whether a block of a shell installs packages with pip, and leaves to us how much pip prints.
 
-    In shells these are commands (what stands in a here-document is left alone), in Python the
-    lines that IPython hands to pip. A line that says ``-q`` or ``-v`` itself is left as it is.
+    It does not where a command says so itself (``-q``, ``-v``), nor where pip is also asked for
+    something else: a variable that makes pip quiet takes the output of ``pip list``, too.
     """
-    if "pip" not in code:
-        return code
-    if language.name == "python":
-        return "\n".join(_quiet(_MAGIC_PIP, line) for line in code.split("\n"))
-    return _in_shell(code) if language.name in _SHELLS else code
-
-
-def _in_shell(code: str) -> str:
-    lines, word = code.split("\n"), None
-    for number, line in enumerate(lines):
-        if word is not None:
-            word = None if line.strip() == word else word
-            continue
-        lines[number] = _quiet(_PIP, line)
-        opened = _HEREDOC.search(line)
-        word = opened["word"] if opened else None
-    return "\n".join(lines)
-
-
-def _quiet(expression: re.Pattern[str], line: str) -> str:
-    return expression.sub(r"\g<command> -qqq", line) if "pip" in line else line
+    if "pip" not in code or language.name not in _SHELLS:
+        return False
+    code = code.replace("\\\n", " ")
+    if not _PIP_INSTALL.search(code):
+        return False
+    commands = {match["command"] for match in _PIP_COMMAND.finditer(code)}
+    return commands == {"install"} and not any(
+        "pip" in command and _LOUDNESS.search(command) for command in _SEPARATOR.split(code)
+    )

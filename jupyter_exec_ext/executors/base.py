@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from ..errors import InvalidRequest
 from ..events import Event, Outcome, Transcript
 from ..models import CodeBlock
 
-__all__ = ["CodeExecutor", "CodeResult", "RunOptions"]
+__all__ = ["CodeExecutor", "CodeResult", "RunOptions", "checked"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class RunOptions:
     Parameters
     ----------
     timeout : float or None
-        Seconds of wall-clock time for all blocks together; None for no limit.
+        Seconds of wall-clock time for all blocks together, finite and above 0; None for no limit.
     env : dict
         Environment variables on top of the environment's own.
     stdin : str or None
@@ -38,6 +39,55 @@ class RunOptions:
     stdin: str | None = None
     allow_stdin: bool = False
     stop_on_error: bool = True
+
+
+def checked(blocks: Sequence[CodeBlock], options: RunOptions | None) -> RunOptions:
+    """The options of a run, or the default ones; every `CodeExecutor.run` begins with this.
+
+    Raises
+    ------
+    InvalidRequest
+        Where there is nothing to run, or no process could run like that.
+    """
+    if not blocks:
+        raise InvalidRequest("There is no code block to run; give at least one.", field="code_blocks")
+    options = options or RunOptions()
+    if options.timeout is not None and not _is_duration(options.timeout):
+        raise InvalidRequest(
+            f"A timeout of {options.timeout!r} is not possible; give a number of seconds above 0, "
+            "or None for no limit.",
+            field="timeout",
+        )
+    for name, value in options.env.items():
+        _check_variable(name, value)
+    return options
+
+
+def _is_duration(value: object) -> bool:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return number and 0 < value <= sys.float_info.max  # type: ignore[operator]
+
+
+def _check_variable(name: object, value: object) -> None:
+    if not (isinstance(name, str) and isinstance(value, str)):
+        problem = "is not text"
+    elif not name or "=" in name:
+        problem = "has a name that no process can have: it is empty, or holds '='"
+    elif "\0" in name + value:
+        problem = "holds a NUL character, which no process can have"
+    elif not _is_encodable(name + value):
+        problem = "holds a lone surrogate, which is not text"
+    else:
+        return
+    raise InvalidRequest(f"The environment variable {name!r:.80} {problem}; correct env.", field="env")
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode("utf-8", "surrogateescape")  # as `os.environ` has what is not UTF-8
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @dataclass
@@ -79,7 +129,10 @@ class CodeExecutor(ABC):
         """Run the blocks in order and yield what happens.
 
         The last event is ``Event("end", {"outcome": Outcome})``, exactly one, also on timeout,
-        cancel and loss of the environment: the iterator raises only for a wrong argument.
+        cancel and loss of the environment: the iterator raises only for a wrong argument, and
+        `Conflict` where another run goes on. To leave before the end and run the next at once, close
+        the iterator (`contextlib.aclosing`): one that is only left by ``break`` goes on until nobody
+        holds it any more, and the event loop has closed it.
         """
 
     @abstractmethod
@@ -115,10 +168,9 @@ class CodeExecutor(ABC):
         Raises
         ------
         InvalidRequest
-            Where there are no blocks (a ValueError, too).
+            Where there are no blocks, or options that cannot be (a ValueError, too).
         """
-        if not blocks:
-            raise InvalidRequest("There is no code block to run; give at least one.", field="code_blocks")
+        options = checked(blocks, options)
         transcript = Transcript()
         async for event in self.run(blocks, options):
             transcript.add(event)

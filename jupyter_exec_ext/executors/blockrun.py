@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import codecs
+import contextlib
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any
-from weakref import WeakValueDictionary
 
 from pydantic import ValidationError
 
-from ..blocks import silence_pip
+from ..blocks import installs_with_pip
 from ..errors import ExecError, ProtocolError, SessionLost
 from ..events import Event
 from ..languages import Language
@@ -18,6 +18,7 @@ from ..models import CodeBlock
 from ..supervisor.channel import Channel, Frame, Report
 from ..supervisor.client import SupervisorClient
 from ..supervisor.frames import STDERR, STDOUT
+from .turns import FileTurn
 from .verdict import Judgement, judge
 
 if TYPE_CHECKING:
@@ -29,12 +30,15 @@ if TYPE_CHECKING:
 SLACK = 2.75
 #: Characters of the end of standard error that may tell of a limit.
 TAIL_READ = 4000
+#: Seconds that a supervisor can wait for at once (its poll(2) counts milliseconds in 31 bits); of a longer
+#: timeout only we keep the time.
+LONGEST = 2_000_000.0
 
 # The bytes that go on a character; after a gap they are the rest of one whose beginning was dropped.
 _CONTINUATION = bytes(range(0x80, 0xC0))
 
-# Two runs never use the same named file at once: the second waits until the first has ended.
-_files: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+# As -qq: only errors are printed. At 3 pip would not even say why a package could not be built.
+_PIP_QUIET = {"PIP_QUIET": "2"}
 
 
 class BlockRun:
@@ -59,10 +63,26 @@ class BlockRun:
 
     async def events(self, client: SupervisorClient) -> AsyncGenerator[Event, None]:
         """What happens, until the block has ended; the execution then knows how."""
-        lock = self._lock()
-        if lock is not None and not await self._acquire(lock):
-            return
+        turn = FileTurn(self._executor.workspace / self._name if self._name else None)
+        try:
+            if not turn.free:
+                yield Event("progress", {"label": f"waiting for {self._taken}", "current": 0, "total": None})
+            if not await turn.take(self._execution.remaining, self._execution.cancelled):
+                self._execution.waited_for = self._taken
+            elif not self._execution.over:
+                async with contextlib.aclosing(self._run(client)) as events:
+                    async for event in events:
+                        yield event
+        finally:
+            turn.release()
+
+    @property
+    def _taken(self) -> str:
+        return f"{self._name}, which another session runs"
+
+    async def _run(self, client: SupervisorClient) -> AsyncGenerator[Event, None]:
         channel = client.open()
+        self._execution.begun += 1
         self._execution.channel = channel
         overdue = self._alarm(client)
         ended = False
@@ -83,50 +103,33 @@ class BlockRun:
                 overdue.cancel()
             self._execution.channel = None
             client.release(channel)
-            if lock is not None:
-                lock.release()
-
-    def _lock(self) -> asyncio.Lock | None:
-        if self._name is None:
-            return None
-        return _files.setdefault(str(self._executor.workspace / self._name), asyncio.Lock())
-
-    async def _acquire(self, lock: asyncio.Lock) -> bool:
-        if not lock.locked():
-            return await lock.acquire()
-        waiter = asyncio.ensure_future(lock.acquire())
-        cancelled = asyncio.ensure_future(self._execution.cancelled.wait())
-        try:
-            await asyncio.wait(
-                {waiter, cancelled}, timeout=self._execution.remaining, return_when=asyncio.FIRST_COMPLETED
-            )
-        finally:
-            cancelled.cancel()
-            if not waiter.done():
-                waiter.cancel()
-                self._execution.leave_unfinished()
-        return waiter.done() and not waiter.cancelled()
 
     def _request(self) -> dict[str, Any]:
         executor, options, language = self._executor, self._execution.options, self._language
-        limits = vars(executor.environment.limits)
+        limits, remaining = vars(executor.environment.limits), self._execution.remaining
         return {
-            "code": silence_pip(self._block.code, language),
+            "code": self._block.code,
             "python": language.name == "python" and language.policy == "run",
             "argv": list(language.command),
             "suffix": language.suffix,
             "file": self._name,
             "save": language.policy == "save",
             "fork": executor.fork,
-            "env": options.env,
+            "env": {**self._quiet(), **options.env},
             "stdin": options.stdin,
             "live": options.allow_stdin,
-            "timeout": self._execution.remaining,
+            "timeout": remaining if remaining is not None and remaining < LONGEST else None,
             "grace": list(executor.grace),
             "head": self._head,
             "tail": self._tail,
             "limits": {name: value for name, value in limits.items() if value is not None},
         }
+
+    def _quiet(self) -> dict[str, str]:
+        # Who names either says how much of pip is to be seen.
+        if {"PIP_QUIET", "PIP_VERBOSE"} & self._execution.options.env.keys():
+            return {}
+        return _PIP_QUIET if installs_with_pip(self._block.code, self._language) else {}
 
     def _alarm(self, client: SupervisorClient) -> asyncio.TimerHandle | None:
         # The supervisor keeps the time. Should it not (a program stopped it, its machine hangs), we do.

@@ -30,9 +30,10 @@ from ..models import CodeBlock
 from ..supervisor.channel import Frame
 from ..supervisor.client import SupervisorClient, request
 from ..supervisor.frames import CHUNK, DATA
-from .base import CodeExecutor, RunOptions
+from .base import CodeExecutor, RunOptions, checked
 from .blockrun import BlockRun
 from .execution import Execution
+from .turns import RunTurn
 
 __all__ = ["CommandLineCodeExecutor"]
 
@@ -82,6 +83,7 @@ class CommandLineCodeExecutor(CodeExecutor):
         self._client: SupervisorClient | None = None
         self._languages: dict[str, Language] = {}
         self._execution: Execution | None = None
+        self._turn = RunTurn("A run goes on in this session; wait for its end, or use another session.")
         # One at a time starts or ends the supervisor: a run that finds it dead, restart, stop.
         self._life = asyncio.Lock()
         self._stopped = False
@@ -151,19 +153,19 @@ class CommandLineCodeExecutor(CodeExecutor):
         self, blocks: Sequence[CodeBlock], options: RunOptions | None = None
     ) -> AsyncGenerator[Event, None]:
         """Run the blocks in order; see `CodeExecutor.run`."""
-        if not blocks:
-            raise InvalidRequest("There is no code block to run; give at least one.", field="code_blocks")
-        if self._execution is not None:
-            raise Conflict("A run goes on in this session; wait for its end, or use another session.")
+        options = checked(blocks, options)
         plan = [self._plan(index, block) for index, block in enumerate(blocks)]
-        execution = self._execution = Execution(options or RunOptions(), self.output_limit)
+        await self._turn.take()
+        execution = self._execution = Execution(options, self.output_limit, len(plan))
         try:
             async with contextlib.aclosing(self._run_all(plan, execution)) as events:
-                async for event in events:
-                    yield event
+                with self._turn:
+                    async for event in events:
+                        yield event
             yield Event("end", {"outcome": execution.outcome()})
         finally:
             self._execution = None
+            self._turn.release()
 
     def _plan(self, index: int, block: CodeBlock) -> tuple[int, CodeBlock, Language, str | None]:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from dataclasses import replace
 
 from ..errors import ExecError, SessionLost
 from ..events import Outcome
@@ -18,19 +19,31 @@ LEAST_OUTPUT = 4096
 
 
 class Execution:
-    """What the blocks of one execution have in common, and what they came to."""
+    """What the blocks of one execution have in common, and what they came to.
 
-    def __init__(self, options: RunOptions, output_limit: int) -> None:
+    Parameters
+    ----------
+    options : RunOptions
+    output_limit : int
+        Bytes of output that are kept of all blocks together.
+    blocks : int
+        How many there are.
+    """
+
+    def __init__(self, options: RunOptions, output_limit: int, blocks: int) -> None:
         self.options = options
+        #: How many blocks were handed to the supervisor.
+        self.begun = 0
+        #: What the block that could not begin waited for, in words.
+        self.waited_for: str | None = None
         self.channel: Channel | None = None
         self.code_files: list[str] = []
         self.verdict = Verdict(cpu_seconds=0.0, max_rss_bytes=0)
         self.cancelled = asyncio.Event()
         self.truncated = False
-        self._room = output_limit
+        self._room, self._blocks = output_limit, blocks
         self._judgement: Judgement | None = None
         self._started = time.monotonic()
-        self._unfinished = False
 
     @property
     def over(self) -> bool:
@@ -87,12 +100,7 @@ class Execution:
 
     def outcome(self) -> Outcome:
         """What the execution came to."""
-        judgement = self._judgement or Judgement("ok", 0)
-        if judgement.status == "ok" and self.cancelled.is_set():
-            judgement = Judgement("cancelled", CANCELLED, "It was cancelled.")
-        elif judgement.status == "ok" and self.remaining == 0 and self._unfinished:
-            judgement = _timed_out(self.options.timeout)
-        verdict = self.verdict
+        judgement, verdict = self._final(), self.verdict
         verdict.cause, verdict.signal = judgement.cause, judgement.signal
         verdict.wall_seconds = round(time.monotonic() - self._started, 6)
         if self.truncated:
@@ -105,10 +113,25 @@ class Execution:
         files = list(dict.fromkeys(self.code_files))
         return Outcome(judgement.status, judgement.exit_code, verdict, files, [], self.truncated)
 
-    def leave_unfinished(self) -> None:
-        """The time was up before this block could start."""
-        self._unfinished = True
+    def _final(self) -> Judgement:
+        judgement = self._judgement or Judgement("ok", 0)
+        if judgement.status == "ok" and self.cancelled.is_set():
+            return Judgement("cancelled", CANCELLED, "It was cancelled.")
+        # Blocks are left out only after an end that stops all, a cancel, or the end of the time.
+        if self._stops or self.cancelled.is_set() or self.begun == self._blocks:
+            return judgement
+        if judgement.status == "ok":
+            return Judgement("timeout", TIMED_OUT, f"Timeout: {self._unrun()}.")
+        return replace(judgement, cause=f"{judgement.cause} Then {self._unrun()}.")
 
-
-def _timed_out(timeout: float | None) -> Judgement:
-    return Judgement("timeout", TIMED_OUT, f"Timeout: it ran longer than {timeout:g} s and was stopped.")
+    def _unrun(self) -> str:
+        timeout = f"the {self.options.timeout:g} s"
+        if self.waited_for is not None:
+            return (
+                f"block {self.begun + 1} of {self._blocks} waited for {self.waited_for}, and had not begun "
+                f"when {timeout} were over; allow more time, or use another file name"
+            )
+        return (
+            f"{timeout} were over when {self.begun} of {self._blocks} blocks had run; "
+            "allow more time, or run fewer blocks"
+        )

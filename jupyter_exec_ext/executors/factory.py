@@ -65,7 +65,7 @@ class CodeExecutorFactory:
         Raises
         ------
         InvalidRequest
-            For a name that is not known (a ValueError, too).
+            For a name that is not known, or an option its executor does not take (a ValueError, too).
         """
         executor = config.get("executor")
         if isinstance(executor, Mapping):
@@ -77,12 +77,24 @@ class CodeExecutorFactory:
                 "executor: give the name of an executor, an executor, or languages and their executors.",
                 field="executor",
             )
-        options = {
-            "environment": SystemPythonEnvironment(),
-            "workspace": os.getcwd(),
-            **config.get(executor, {}),
-        }
-        return self._make(executor, **options)
+        options = config.get(executor, {})
+        self._check(executor, options)
+        return self._make(
+            executor, **{"environment": SystemPythonEnvironment(), "workspace": os.getcwd(), **options}
+        )
+
+    def _check(self, name: str, options: Any) -> None:
+        if not isinstance(options, Mapping):
+            raise InvalidRequest(f"{name}: give a mapping of options to their values.", field=name)
+        taken = inspect.signature(self._class(name)).parameters
+        if any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken.values()):
+            return
+        for option in options:
+            if option not in taken:
+                raise InvalidRequest(
+                    f"{name} takes no option {option!r}; it takes: {', '.join(sorted(taken))}.",
+                    field=f"{name}.{option}",
+                )
 
     def _route(self, languages: Mapping[str, Any], config: Mapping[str, Any]) -> LanguageRouter:
         made: dict[str, CodeExecutor] = {}

@@ -12,7 +12,8 @@ from ..errors import Conflict, InvalidRequest, UnknownLanguage
 from ..events import Event, Outcome
 from ..languages import LANGUAGES, Language, resolve
 from ..models import CodeBlock, Verdict
-from .base import CodeExecutor, RunOptions
+from .base import CodeExecutor, RunOptions, checked
+from .turns import RunTurn
 
 __all__ = ["ANY", "LanguageRouter"]
 
@@ -48,7 +49,8 @@ class LanguageRouter(CodeExecutor):
             raise InvalidRequest("executor: name at least one language.", field="executor")
         self._all = list(dict.fromkeys(self._of.values()))
         self._current: CodeExecutor | None = None
-        self._cancelled = self._running = False
+        self._cancelled = False
+        self._turn = RunTurn("A run goes on in this executor; wait for its end.")
 
     def _canonical(self, name: str) -> str:
         with contextlib.suppress(UnknownLanguage):
@@ -78,18 +80,18 @@ class LanguageRouter(CodeExecutor):
         self, blocks: Sequence[CodeBlock], options: RunOptions | None = None
     ) -> AsyncGenerator[Event, None]:
         """Run the blocks in order; see `CodeExecutor.run`."""
-        if not blocks:
-            raise InvalidRequest("There is no code block to run; give at least one.", field="code_blocks")
-        if self._running:
-            raise Conflict("A run goes on in this executor; wait for its end.")
+        options = checked(blocks, options)
         plan = [(self._route(index, block), index, block) for index, block in enumerate(blocks)]
-        self._running, self._cancelled = True, False
+        await self._turn.take()
+        self._cancelled = False
         try:
-            async with contextlib.aclosing(self._run_all(plan, options or RunOptions())) as events:
-                async for event in events:
-                    yield event
+            async with contextlib.aclosing(self._run_all(plan, options)) as events:
+                with self._turn:
+                    async for event in events:
+                        yield event
         finally:
-            self._running, self._current = False, None
+            self._current = None
+            self._turn.release()
 
     def _route(self, index: int, block: CodeBlock) -> CodeExecutor:
         try:

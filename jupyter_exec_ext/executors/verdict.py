@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from ..environments.base import Limits
 from ..supervisor.channel import Report
+from .evidence import ran_out_of_memory
 
 __all__ = ["CANCELLED", "TIMED_OUT", "Judgement", "judge"]
 
@@ -18,11 +19,6 @@ CANCELLED = 130
 #: 128 + SIGKILL: what a run ends with that went over its memory.
 OUT_OF_MEMORY = 137
 
-# What runtimes print when the system gives them no more memory: CPython and NumPy, C++, V8, bash,
-# Perl, R, the C library.
-_NO_MEMORY = re.compile(
-    r"MemoryError|bad_alloc|heap out of memory|[Cc]annot allocate|[Oo]ut of memory|ENOMEM|memory exhausted"
-)
 _TOO_LARGE = re.compile(r"File too large|EFBIG|[Ff]ile size limit exceeded")
 _TOO_MANY = re.compile(r"Too many open files|EMFILE")
 
@@ -62,17 +58,17 @@ def judge(report: Report, *, limits: Limits, timeout: float | None, printed: str
         )
     if report.stopped is not None:
         return Judgement("cancelled", CANCELLED, "It was cancelled.", name)
+    code = 128 + report.signal if report.signal is not None else report.exit or 0
+    limit = limits.memory_bytes
+    if code and limit and ran_out_of_memory(code, report.rss, limit, printed):
+        return _out_of_memory(limit)
     if report.signal is not None:
-        return _by_signal(report, name or "", limits, printed)
-    if report.exit:
-        return _by_exit(report.exit, limits, printed)
-    return Judgement("ok", 0)
+        return _by_signal(report, name or "", limits)
+    return _by_exit(code, limits, printed) if code else Judgement("ok", 0)
 
 
-def _by_signal(report: Report, name: str, limits: Limits, printed: str) -> Judgement:
+def _by_signal(report: Report, name: str, limits: Limits) -> Judgement:
     code = 128 + (report.signal or 0)
-    if limits.memory_bytes and _NO_MEMORY.search(printed):
-        return _out_of_memory(limits.memory_bytes)
     if name == "SIGKILL" and report.oom_kills:
         cause = "The system ran out of memory and killed it (out-of-memory killer); use less, or add memory."
         return Judgement("oom", code, cause, name, ["system memory"])
@@ -85,8 +81,6 @@ def _by_signal(report: Report, name: str, limits: Limits, printed: str) -> Judge
 
 
 def _by_exit(code: int, limits: Limits, printed: str) -> Judgement:
-    if limits.memory_bytes and _NO_MEMORY.search(printed):
-        return _out_of_memory(limits.memory_bytes)
     judgement = Judgement("failed", code, f"It ended with exit code {code}.")
     if limits.file_bytes and _TOO_LARGE.search(printed):
         judgement.limits_hit.append("file_bytes")

@@ -80,6 +80,17 @@ def test_what_names_no_executor_is_refused(config: dict[str, Any]) -> None:
     assert caught.value.field == "executor"
 
 
+@pytest.mark.parametrize("executor", [LOCAL, {"python": LOCAL}])
+def test_an_option_that_the_executor_does_not_take_is_named(executor: Any) -> None:
+    with pytest.raises(ValueError, match="takes no option 'colour'; it takes: .*workspace") as caught:
+        CodeExecutorFactory().create({"executor": executor, LOCAL: {"colour": "red"}})
+
+    assert isinstance(caught.value, InvalidRequest)
+    assert caught.value.field == f"{LOCAL}.colour"
+    with pytest.raises(InvalidRequest, match="mapping"):
+        CodeExecutorFactory().create({"executor": executor, LOCAL: None})
+
+
 async def test_another_package_adds_an_executor(package: str, tmp_path: Path) -> None:
     factory = CodeExecutorFactory({"namespace": False})
 
