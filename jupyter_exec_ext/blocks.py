@@ -46,6 +46,8 @@ _PIP_INSTALL = re.compile(
     (?:(?:python|py)[\d.]*[ \t]+-m[ \t]+)?(?:[^\s;&|()]*/)?pip[\d.]*[ \t]+install[ \t]""",
     re.VERBOSE | re.MULTILINE,
 )
+#: Characters of a block above which it is not looked through: that is done on the event loop.
+_LOOKED_THROUGH = 100_000
 # What pip is told to do, in whatever way it is called, and how loud to be about it.
 _PIP_COMMAND = re.compile(r"\bpip[\d.]*[ \t]+(?P<command>[^\s;&|()]+)")
 _LOUDNESS = re.compile(r"[ \t](?:-q+|--quiet|-v+|--verbose)\b")
@@ -201,7 +203,7 @@ def installs_with_pip(code: str, language: Language) -> bool:
     It does not where a command says so itself (``-q``, ``-v``), nor where pip is also asked for
     something else: a variable that makes pip quiet takes the output of ``pip list``, too.
     """
-    if "pip" not in code or language.name not in _SHELLS:
+    if language.name not in _SHELLS or len(code) > _LOOKED_THROUGH or "pip" not in code:
         return False
     code = code.replace("\\\n", " ")
     if not _PIP_INSTALL.search(code):

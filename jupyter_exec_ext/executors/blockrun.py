@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 SLACK = 2.75
 #: Characters of the end of standard error that may tell of a limit.
 TAIL_READ = 4000
-#: Seconds that a supervisor can wait for at once (its poll(2) counts milliseconds in 31 bits); of a longer
-#: timeout only we keep the time.
-LONGEST = 2_000_000.0
 
 # The bytes that go on a character; after a gap they are the rest of one whose beginning was dropped.
 _CONTINUATION = bytes(range(0x80, 0xC0))
@@ -106,7 +103,7 @@ class BlockRun:
 
     def _request(self) -> dict[str, Any]:
         executor, options, language = self._executor, self._execution.options, self._language
-        limits, remaining = vars(executor.environment.limits), self._execution.remaining
+        limits = vars(executor.environment.limits)
         return {
             "code": self._block.code,
             "python": language.name == "python" and language.policy == "run",
@@ -118,7 +115,7 @@ class BlockRun:
             "env": {**self._quiet(), **options.env},
             "stdin": options.stdin,
             "live": options.allow_stdin,
-            "timeout": remaining if remaining is not None and remaining < LONGEST else None,
+            "timeout": self._execution.remaining,
             "grace": list(executor.grace),
             "head": self._head,
             "tail": self._tail,
