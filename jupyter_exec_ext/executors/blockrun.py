@@ -8,16 +8,15 @@ import contextlib
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
 from ..blocks import installs_with_pip
 from ..errors import ExecError, ProtocolError, SessionLost
 from ..events import Event
 from ..languages import Language
 from ..models import CodeBlock
-from ..supervisor.channel import Channel, Frame, Report
+from ..supervisor.channel import Channel, Frame
 from ..supervisor.client import SupervisorClient
 from ..supervisor.frames import STDERR, STDOUT
+from ..supervisor.reports import Asks, Dropped, Dropping, Refusal, Report, Started, read
 from .turns import FileTurn
 from .verdict import Judgement, judge
 
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
 #: Seconds beyond the ladder's own after which a supervisor that has not reported counts as lost: with
 #: the default ladder that is within 5 s of the timeout, and more than the supervisor itself ever needs.
 SLACK = 2.75
+#: Frames other than output that one block can have: hours of questions and of notices of dropped output.
+MOST_SAID = 1_000_000
 #: Characters of the end of standard error that may tell of a limit.
 TAIL_READ = 4000
 
@@ -55,6 +56,8 @@ class BlockRun:
         self._decoders = {kind: _decoder() for kind in (STDOUT, STDERR)}
         self._printed = ""
         self._kept = 0
+        self._said = 0
+        self._began = False
         self._head, self._tail = execution.shares()
         self._after_gap: set[int] = set()
 
@@ -168,7 +171,8 @@ class BlockRun:
             "end": self._on_end,
             "refused": self._on_refused,
         }.get(frame.op)
-        if handler is None:
+        self._said += 1
+        if handler is None or self._said > MOST_SAID:
             raise ProtocolError("The session's supervisor sent something that is not its protocol.")
         return handler(frame.fields)
 
@@ -190,40 +194,40 @@ class BlockRun:
         return Event.stream("stderr" if kind == STDERR else "stdout", text)
 
     def _on_file(self, fields: dict[str, Any]) -> list[Event]:
-        path = str(fields.get("path"))
+        path = read(Started, fields).path
+        if self._began:
+            raise ProtocolError("The session's supervisor began one block twice; the session was ended.")
+        self._began = True
         self._execution.code_files.append(path)
         if fields["op"] == "saved":
             self._execution.judged(Judgement("ok", 0))
         return [Event("block", {"index": self._index, "language": self._language.name, "file": path})]
 
     def _on_asks(self, fields: dict[str, Any]) -> list[Event]:
-        prompt = str(fields.get("prompt", ""))
+        prompt = read(Asks, fields).prompt
         secret = "password" in prompt.lower() or "passphrase" in prompt.lower()
         return [Event("input_request", {"prompt": prompt, "password": secret})]
 
     def _on_dropping(self, fields: dict[str, Any]) -> list[Event]:
-        dropped = int(fields.get("dropped", 0))
+        dropped = read(Dropping, fields).dropped
         return [
             Event("progress", {"label": "bytes of output over the limit", "current": dropped, "total": None})
         ]
 
     def _on_dropped(self, fields: dict[str, Any]) -> list[Event]:
-        dropped, total = int(fields.get("dropped", 0)), int(fields.get("total", 0))
+        said = read(Dropped, fields)
         for decoder in self._decoders.values():
             decoder.reset()
         self._after_gap = {STDOUT, STDERR}
         self._execution.truncated = True
         text = (
-            f"\n[{dropped:,} of {total:,} bytes of output were dropped here; "
+            f"\n[{said.dropped:,} of {said.total:,} bytes of output were dropped here; "
             f"the first {self._head:,} and the last {self._tail:,} are kept]\n"
         )
         return [self._printed_event(STDERR, text)]
 
     def _on_end(self, fields: dict[str, Any]) -> list[Event]:
-        try:
-            report = Report.model_validate(fields)
-        except ValidationError:
-            raise ProtocolError("The session's supervisor sent a report that is not one.") from None
+        report = read(Report, fields)
         rest = [(kind, decoder.decode(b"", final=True)) for kind, decoder in self._decoders.items()]
         events = [self._printed_event(kind, text) for kind, text in rest if text]
         timeout, limits = self._execution.options.timeout, self._executor.environment.limits
@@ -232,7 +236,7 @@ class BlockRun:
         return events
 
     def _on_refused(self, fields: dict[str, Any]) -> list[Event]:
-        self._execution.judged(Judgement("env_error", None, str(fields.get("message"))[:1000]))
+        self._execution.judged(Judgement("env_error", None, read(Refusal, fields).message[:1000]))
         return []
 
 

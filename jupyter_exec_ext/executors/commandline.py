@@ -8,9 +8,8 @@ import os
 import shutil
 import tempfile
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
-from typing import Any
 
 from ..blocks import file_name_of
 from ..environments.base import PythonEnvironment
@@ -18,7 +17,6 @@ from ..errors import (
     Conflict,
     ExecError,
     InvalidRequest,
-    NotFound,
     ProtocolError,
     Refused,
     SessionLost,
@@ -27,13 +25,12 @@ from ..errors import (
 from ..events import Event
 from ..languages import Language
 from ..models import CodeBlock
-from ..supervisor.channel import Frame
-from ..supervisor.client import SupervisorClient, request
-from ..supervisor.frames import CHUNK, DATA
+from ..supervisor.client import SupervisorClient
 from .base import CodeExecutor, RunOptions, checked
 from .blockrun import BlockRun
 from .execution import Execution
 from .turns import RunTurn
+from .workspacefiles import WorkspaceFiles
 
 __all__ = ["CommandLineCodeExecutor"]
 
@@ -42,10 +39,8 @@ OUTPUT_LIMIT = 8 * 1024 * 1024
 #: Seconds from interrupt to terminate, and from terminate to kill.
 GRACE = (1.0, 1.0)
 
-_REASONS = {"not_found": NotFound, "invalid": InvalidRequest, "refused": Refused}
 
-
-class CommandLineCodeExecutor(CodeExecutor):
+class CommandLineCodeExecutor(WorkspaceFiles, CodeExecutor):
     """Runs each block as a program of its own in the workspace.
 
     Parameters
@@ -226,61 +221,7 @@ class CommandLineCodeExecutor(CodeExecutor):
             raise Conflict("This execution was started without allow_stdin, so it takes no input.")
         await execution.channel.send_data(value.encode("utf-8") + b"\n")
 
-    # -- files ---------------------------------------------------------------------------------------
-
-    async def list_files(self) -> tuple[list[dict[str, Any]], bool]:
-        """What is in the workspace (path, type, size in bytes, modified in seconds since 1970).
-
-        Returns also whether there is more than the supervisor names.
-        """
-        entries: list[dict[str, Any]] = []
-        async with request(await self._ready(), "list") as channel:
-            while (frame := _accepted(await channel.receive())).op == "entries":
-                entries += frame.fields["entries"]
-            return entries, bool(frame.fields.get("more"))
-
-    async def read_file(self, path: str) -> AsyncIterator[bytes]:
-        """The contents of a file, in pieces."""
-        async with request(await self._ready(), "get", path=path) as channel:
-            ended = False
-            try:
-                _accepted(await channel.receive())
-                while (frame := _accepted(await channel.receive())).kind == DATA:
-                    yield frame.data
-                ended = True
-            finally:
-                if not ended:
-                    with contextlib.suppress(ExecError):
-                        await channel.send("abandon")
-
-    async def write_file(self, path: str, chunks: AsyncIterator[bytes]) -> None:
-        """Write a file; it takes its place when it is complete."""
-        async with request(await self._ready(), "put", path=path) as channel:
-            try:
-                _accepted(await channel.receive())
-                async for chunk in chunks:
-                    for start in range(0, len(chunk), CHUNK):
-                        await channel.send_data(chunk[start : start + CHUNK])
-            except BaseException:
-                with contextlib.suppress(ExecError):
-                    await channel.send("abandon")
-                raise
-            await channel.send_data(b"")
-            _accepted(await channel.receive())
-
-    async def delete_file(self, path: str) -> None:
-        """Remove a file, a link (not what it points at) or an empty directory."""
-        async with request(await self._ready(), "delete", path=path) as channel:
-            _accepted(await channel.receive())
-
     async def _ready(self) -> SupervisorClient:
         if not self.alive and self._execution is None:
             await self._revive()
         return self._live
-
-
-def _accepted(frame: Frame) -> Frame:
-    if frame.op != "refused":
-        return frame
-    kind = _REASONS.get(str(frame.fields.get("reason")), Refused)
-    raise kind(str(frame.fields.get("message"))[:1000], field="path")

@@ -10,7 +10,8 @@ from dataclasses import replace
 from ..errors import ExecError, SessionLost
 from ..events import Outcome
 from ..models import Verdict
-from ..supervisor.channel import Channel, Report
+from ..supervisor.channel import Channel
+from ..supervisor.reports import Report
 from .base import RunOptions
 from .verdict import CANCELLED, TIMED_OUT, Judgement
 

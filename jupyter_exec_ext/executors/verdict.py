@@ -7,7 +7,7 @@ import signal
 from dataclasses import dataclass, field
 
 from ..environments.base import Limits
-from ..supervisor.channel import Report
+from ..supervisor.reports import Report
 from .evidence import ran_out_of_memory
 
 __all__ = ["CANCELLED", "TIMED_OUT", "Judgement", "judge"]

@@ -1,16 +1,14 @@
-"""What goes over a supervisor's byte stream, at the server's end: reports, frames and channels."""
+"""What goes over a supervisor's byte stream, at the server's end: frames and channels."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any, NamedTuple, Protocol
 
-from pydantic import BaseModel, Field
-
 from ..errors import ExecError, SessionLost
 from . import frames
 
-__all__ = ["Channel", "Frame", "Ready", "Report", "Stream"]
+__all__ = ["Channel", "Frame", "Stream"]
 
 #: Frames that wait for whoever reads a channel; then the stream is read no further.
 PENDING = 64
@@ -22,32 +20,6 @@ class Stream(Protocol):
     lost: ExecError | None
 
     async def write(self, data: bytes) -> None: ...
-
-
-class Ready(BaseModel):
-    """What a supervisor says of itself when it has started."""
-
-    version: int
-    guarantee: str = Field(max_length=40)
-    pid: int = Field(gt=0)
-    python: str = Field(max_length=40)
-    problems: dict[str, str] = Field(default_factory=dict)
-    fork: bool = False
-
-
-class Report(BaseModel):
-    """How a run ended, as its supervisor tells it; times in seconds, `rss` and `total` in bytes."""
-
-    exit: int | None = Field(default=None, ge=0, le=2**32)
-    signal: int | None = Field(default=None, ge=1, le=128)
-    stopped: str | None = None
-    survivors: int = Field(default=0, ge=0)
-    wall: float = Field(ge=0, allow_inf_nan=False)
-    cpu: float = Field(ge=0, allow_inf_nan=False)
-    rss: int = Field(ge=0)
-    total: int = Field(ge=0)
-    oom_kills: int = 0
-    problem: str | None = None
 
 
 class Frame(NamedTuple):

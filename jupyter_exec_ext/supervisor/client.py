@@ -19,8 +19,9 @@ from pydantic import ValidationError
 
 from ..errors import EnvironmentFailed, ExecError, ProtocolError, SessionLost
 from . import frames
-from .channel import Channel, Frame, Ready
+from .channel import Channel, Frame
 from .process import PipeWriter, ThreadedProcess, start_process
+from .reports import Ready
 
 __all__ = ["SupervisorClient", "request"]
 

@@ -10,7 +10,7 @@ from jupyter_exec_ext.environments.base import Limits
 from jupyter_exec_ext.environments.system import SystemPythonEnvironment
 from jupyter_exec_ext.executors.verdict import judge
 from jupyter_exec_ext.models import CodeBlock
-from jupyter_exec_ext.supervisor.channel import Report
+from jupyter_exec_ext.supervisor.reports import Report
 
 from .conftest import Make
 

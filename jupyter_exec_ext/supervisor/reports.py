@@ -1,0 +1,107 @@
+"""What a supervisor may say, and how much of it: the shapes of its control frames (the server's end).
+
+What comes from a supervisor is untrusted: it may be the program of a container, or have been
+taken over by a block. Nothing in here is of unlimited size.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, Field, ValidationError
+
+from ..errors import ProtocolError
+
+__all__ = ["Asks", "Dropped", "Dropping", "Entries", "Entry", "Ready", "Refusal", "Report", "Started", "read"]
+
+#: The largest number a counter may show: what SQLite and JavaScript's callers still take.
+MOST = 2**53
+Count = Annotated[int, Field(ge=0, le=MOST)]
+Seconds = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
+Path = Annotated[str, Field(max_length=8192)]
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class Ready(BaseModel):
+    """What a supervisor says of itself when it has started."""
+
+    version: int
+    guarantee: str = Field(max_length=40)
+    pid: int = Field(gt=0)
+    python: str = Field(max_length=40)
+    problems: dict[str, str] = Field(default_factory=dict, max_length=1000)
+    fork: bool = False
+
+
+class Started(BaseModel):
+    """A run has begun, or its file is saved; `path` is that file."""
+
+    path: Path
+
+
+class Asks(BaseModel):
+    """The program waits for input."""
+
+    prompt: str = Field(max_length=10_000)
+
+
+class Dropping(BaseModel):
+    """Output is over the limit; so many bytes of it are dropped by now."""
+
+    dropped: Count
+
+
+class Dropped(Dropping):
+    """Here, between head and tail, so many bytes of so many were dropped."""
+
+    total: Count
+
+
+class Report(BaseModel):
+    """How a run ended; times in seconds, `rss` and `total` in bytes."""
+
+    exit: int | None = Field(default=None, ge=0, le=2**32)
+    signal: int | None = Field(default=None, ge=1, le=128)
+    stopped: Literal["timeout", "cancelled"] | None = None
+    survivors: int = Field(default=0, ge=0, le=10_000_000)
+    wall: Seconds
+    cpu: Seconds
+    rss: Count
+    total: Count
+    oom_kills: Count = 0
+    problem: str | None = Field(default=None, max_length=10_000)
+
+
+class Refusal(BaseModel):
+    """What was asked for was not done."""
+
+    message: str = Field(max_length=100_000)
+    reason: str | None = Field(default=None, max_length=40)
+
+
+class Entry(BaseModel):
+    """Something in a workspace; `size` in bytes, `modified` in seconds since 1970."""
+
+    path: Path
+    type: Literal["file", "directory", "link", "other"]
+    size: Count
+    modified: float = Field(ge=-1e12, le=1e12, allow_inf_nan=False)
+
+
+class Entries(BaseModel):
+    """A piece of a list."""
+
+    entries: list[Entry] = Field(max_length=10_000)
+
+
+def read(shape: type[M], fields: dict[str, Any]) -> M:
+    """The fields of a control frame, in their shape. Raises `ProtocolError` where they have another."""
+    try:
+        return shape.model_validate(fields)
+    except ValidationError as error:
+        where = ".".join(str(part) for part in error.errors(include_input=False)[0]["loc"])
+        raise ProtocolError(
+            f"The session's supervisor sent something that is not its protocol ({shape.__name__.lower()}: "
+            f"{where or 'fields'}); the session was ended."
+        ) from None
