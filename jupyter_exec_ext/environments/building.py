@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import EnvironmentFailed, InvalidRequest
+from ..text import shown
 from .base import Progress
 from .layout import interpreter
 from .tools import Tool
@@ -82,7 +83,7 @@ async def build(prefix: Path, recipe: Recipe, tool: Tool, uv: str | None, progre
         progress(label, number, len(steps))
         await tool.run(command, _teller(progress, number, len(steps)))
     if not os.access(interpreter(prefix), os.X_OK):
-        raise EnvironmentFailed(f"{steps[0][1][0]} ended well, yet {interpreter(prefix)} is not there")
+        raise EnvironmentFailed(f"{steps[0][1][0]} ended well, yet {shown(interpreter(prefix))} is not there")
     progress("Ready", len(steps), len(steps))
 
 

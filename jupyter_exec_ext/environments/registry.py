@@ -20,7 +20,7 @@ from .base import Limits, PythonEnvironment
 from .building import Recipe
 from .changes import Changes
 from .created import CreatedEnvironments, Record
-from .discovery import Discovery, Walk
+from .discovery import Discovery, Walk, title_of
 from .maker import EnvironmentMaker
 from .preparation import Preparation
 from .system import SystemPythonEnvironment
@@ -209,7 +209,9 @@ class EnvironmentRegistry(LoggingConfigurable):
         known = self._known.get(name)
         if isinstance(known, VenvPythonEnvironment) and known.recipe is None and known.prefix == prefix:
             return known
-        return VenvPythonEnvironment(name, prefix, **self._options(name))
+        return VenvPythonEnvironment(
+            name, prefix, **{**self._options(name), "display_name": title_of(name, prefix)}
+        )
 
     def _furnish(self, record: Record, prefix: Path, recipe: Recipe) -> VenvPythonEnvironment:
         return VenvPythonEnvironment(
