@@ -6,7 +6,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from types import TracebackType
 from typing import Any, ClassVar, Literal
 
@@ -52,6 +52,18 @@ class Limits:
     cpu_seconds: int | None = None
     file_bytes: int | None = None
     open_files: int | None = None
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Limits:
+        """Read limits from a configuration. Raises ValueError with the names there are."""
+        names = [field.name for field in fields(cls)]
+        unknown = [name for name in given if name not in names]
+        if unknown:
+            raise ValueError(f"there is no {unknown[0]!r}; the limits are {', '.join(names)}")
+        for name, value in given.items():
+            if value is not None and (type(value) is not int or value < 0):
+                raise ValueError(f"{name} is {value!r}; give a whole number, 0 or more, or None for no limit")
+        return cls(**given)
 
 
 class PythonEnvironment(ABC):

@@ -133,9 +133,9 @@ class EnvironmentRegistry(LoggingConfigurable):
         """Return what the configuration says about that environment."""
         given = self.limits.get(name, self.limits.get("*", {}))
         try:
-            limits = Limits(**given)
-        except TypeError as error:
-            raise TraitError(f"EnvironmentRegistry.limits of {name}: {error}") from error
+            limits = Limits.of(given)
+        except ValueError as error:
+            raise TraitError(f"EnvironmentRegistry.limits of {name}: {error}.") from error
         preload = self.preload.get(name, self.preload.get("*", []))
         return {
             "preload": dict.fromkeys([*preload, *(record.preload if record else [])]),

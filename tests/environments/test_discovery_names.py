@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from registries import Make, names
 
 from jupyter_exec_ext.environments.discovery import Discovery, Walk, label_of
-from jupyter_exec_ext.models import LABEL
+from jupyter_exec_ext.fields import LABEL
 
 
 @pytest.mark.parametrize(
