@@ -104,6 +104,8 @@ class PythonEnvironment(ABC):
         self.name = name
         self.display_name = display_name or name.partition(":")[2] or name
         self.preload = tuple(preload)
+        #: Why modules could not be preloaded when a session last started, by their names.
+        self.preload_problems: dict[str, str] = {}
         self.limits = limits or Limits()
         self.env_allow = tuple(env_allow)
         self._table = LANGUAGES if languages is None else languages

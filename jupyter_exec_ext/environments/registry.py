@@ -45,13 +45,16 @@ class EnvironmentRegistry(LoggingConfigurable):
 
     default_environment = Unicode("local", help="Where code runs that names no environment.").tag(config=True)
     data_dir = Unicode(help="Where created environments are kept.").tag(config=True)
-    root_dir = Unicode(help="Below this folder virtual environments are looked for.").tag(config=True)
+    # Not to be configured: it is the server's own, which whoever makes the registry gives.
+    root_dir = Unicode(help="Below this folder virtual environments are looked for.")
     allow = ListTrait(
         Unicode(), ["*"], help="Patterns of the names that may be used, for example local or venv:*."
     ).tag(config=True)
     allow_create = Bool(True, help="Whether environments may be created and deleted.").tag(config=True)
     discover = Bool(True, help="Whether to offer existing virtual and conda environments.").tag(config=True)
-    discover_depth = Integer(4, min=0, help="How many levels below root_dir are searched.").tag(config=True)
+    discover_depth = Integer(4, min=0, help="How many levels below the server's root are searched.").tag(
+        config=True
+    )
     discover_folders = Integer(5000, min=1, help="How many folders are searched at most.").tag(config=True)
     conda_roots = ListTrait(Unicode(), help="Conda installations besides the known ones.").tag(config=True)
     env_allow = ListTrait(
