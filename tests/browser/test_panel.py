@@ -116,6 +116,29 @@ def test_a_server_that_went_away_is_an_error_with_a_way_back(own_lab: Lab, page:
     expect(item(panel, "local")).to_be_visible()
 
 
+def test_a_server_that_went_away_is_noticed_without_a_refresh(own_lab: Lab, page: Page) -> None:
+    # Given the open panel
+    own_lab.open(page)
+    panel = open_panel(page)
+    expect(item(panel, "local")).to_be_visible()
+
+    # when the server goes away and nobody does anything
+    own_lab.stop()
+
+    # then the panel says so before its next reading is due.
+    expect(panel.get_by_role("alert")).to_contain_text("The server does not answer", timeout=25_000)
+    expect(item(panel, "local")).to_have_count(0)
+
+
+def test_the_name_that_requests_give_is_on_the_screen(lab: Lab, page: Page) -> None:
+    # Given the open panel
+    lab.open(page)
+    panel = open_panel(page)
+
+    # then the local command line tells that it is called `local`.
+    expect(item(panel, "local").get_by_text("local", exact=True)).to_be_visible()
+
+
 @pytest.mark.parametrize(
     ("body", "words"),
     [
