@@ -11,11 +11,13 @@ from traitlets import Dict, Float, Int
 
 from .errors import Unavailable
 from .handlers.routes import patterns
+from .version import __version__
 
 if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
 
     from .environments.registry import EnvironmentRegistry
+    from .executors.factory import CodeExecutorFactory
     from .manager import ExecutionManager
 
 # How long a request waits for a server that is still starting.
@@ -30,6 +32,7 @@ class ExecApp(ExtensionApp):
     """
 
     name = "jupyter_exec_ext"
+    version = __version__
     description = "Run code blocks in the environment you pick."
 
     max_body_bytes = Int(
@@ -52,7 +55,8 @@ class ExecApp(ExtensionApp):
 
     executor_settings = Dict(
         help="Arguments for the executors that take them, by name: output_limit (bytes kept of one "
-        "execution's output), grace (seconds from interrupt to terminate, and to kill), fork, namespace."
+        "execution's output), grace (seconds from interrupt to terminate, and to kill), fork, namespace, "
+        "portable. A name that no executor takes is warned of at the start."
     ).tag(config=True)
 
     manager: ExecutionManager
@@ -117,11 +121,13 @@ class ExecApp(ExtensionApp):
         self._parts.push_async_callback(log.close)
         self.registry = EnvironmentRegistry(parent=self, root_dir=serverapp.root_dir)
         self._parts.push_async_callback(self.registry.stop)
+        factory = CodeExecutorFactory(self.executor_settings)
+        await asyncio.to_thread(self._warn_of_settings, factory)
         self.manager = ExecutionManager(
             parent=self,
             log=log,
             registry=self.registry,
-            factory=CodeExecutorFactory(self.executor_settings),
+            factory=factory,
             lease=lease,
             root_dir=serverapp.root_dir,
         )
@@ -133,6 +139,20 @@ class ExecApp(ExtensionApp):
         # Beside the first requests: below a large root it looks around for a while.
         looking = asyncio.create_task(self._look_around())
         self._parts.callback(looking.cancel)
+
+    def _warn_of_settings(self, factory: CodeExecutorFactory) -> None:
+        """Warn of settings that no executor takes: the factory passes them over."""
+        from .executors.settings import setting_names
+
+        if not self.executor_settings:
+            return
+        known = setting_names(factory)
+        for name in sorted(self.executor_settings.keys() - known):
+            self.log.warning(
+                "ExecApp.executor_settings: %r has no effect, since no executor takes it; the names are %s.",
+                name,
+                ", ".join(sorted(known)),
+            )
 
     async def _look_around(self) -> None:
         try:

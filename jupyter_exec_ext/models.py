@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import datetime as dt
 import secrets
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+
+from .fields import Module, Name, NewName, Path, Seconds, Title, Variables, no_nul, utf8
 
 __all__ = [
     "ENDED",
@@ -31,6 +33,7 @@ __all__ = [
 ]
 
 Kind = Literal["kernel", "local", "venv", "sandbox", "docker", "slurm"]
+CreatableKind = Literal["venv"]
 Isolation = Literal["none", "process", "container"]
 Status = Literal["queued", "running", "ok", "failed", "timeout", "cancelled", "oom", "env_error", "lost"]
 
@@ -38,8 +41,6 @@ Status = Literal["queued", "running", "ok", "failed", "timeout", "cancelled", "o
 ENDED: frozenset[str] = frozenset({"ok", "failed", "timeout", "cancelled", "oom", "env_error", "lost"})
 
 MAX_BLOCKS = 1000
-LABEL = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
-NAME = rf"^(kernel|local|venv|sandbox|docker|slurm)(:{LABEL})?$"
 
 
 def now() -> str:
@@ -50,21 +51,6 @@ def now() -> str:
 def new_id() -> str:
     """An identifier nobody can guess: 128 random bits in hexadecimal."""
     return secrets.token_hex(16)
-
-
-def _utf8(text: str) -> str:
-    """Refuse text that has no UTF-8 form (a lone surrogate): it could be neither stored nor run."""
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise ValueError(f"holds a lone surrogate at character {error.start}, which is not text") from None
-    return text
-
-
-def _no_nul(text: str) -> str:
-    if "\0" in text:
-        raise ValueError("holds a NUL character, which no path, name or variable can have")
-    return _utf8(text)
 
 
 class Strict(BaseModel):
@@ -82,17 +68,7 @@ class CodeBlock(Strict):
     code: str
     language: Annotated[str, StringConstraints(max_length=64)] = ""
 
-    _text = field_validator("code", "language")(_utf8)
-
-
-Name = Annotated[str, StringConstraints(pattern=NAME, max_length=80)]
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Title = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-Path = Annotated[str, StringConstraints(max_length=4096)]
-Variables = Annotated[
-    dict[Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=256)], str],
-    Field(max_length=1000),
-]
+    _text = field_validator("code", "language")(utf8)
 
 
 class ExecutionRequest(Strict):
@@ -116,16 +92,16 @@ class ExecutionRequest(Strict):
     stop_on_error: bool = True
     idempotency_key: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
 
-    _text = field_validator("code", "markdown", "stdin")(lambda text: text and _utf8(text))
+    _text = field_validator("code", "markdown", "stdin")(lambda text: text and utf8(text))
     _names = field_validator("path", "language", "idempotency_key", "session")(
-        lambda text: text and _no_nul(text)
+        lambda text: text and no_nul(text)
     )
 
     @field_validator("env")
     @classmethod
     def _values(cls, env: dict[str, str]) -> dict[str, str]:
         for value in env.values():
-            _no_nul(value)
+            no_nul(value)
         return env
 
     @model_validator(mode="after")
@@ -151,26 +127,31 @@ class SessionRequest(Strict):
     path: Path | None = None
     name: Title | None = None
 
-    _names = field_validator("path", "name")(lambda text: text and _no_nul(text))
+    _names = field_validator("path", "name")(lambda text: text and no_nul(text))
 
 
 class EnvironmentRequest(Strict):
     """``POST environments``: the fields are those its kind takes; see `environments`."""
 
-    kind: Literal["venv"]
-    name: Name
+    kind: CreatableKind
+    name: NewName
     display_name: Title | None = None
     python: Annotated[str, StringConstraints(min_length=1, max_length=4096)] | None = None
     packages: Annotated[
         list[Annotated[str, StringConstraints(min_length=1, max_length=500)]], Field(max_length=500)
     ] = Field(default_factory=list)
     requirements: Annotated[str, StringConstraints(max_length=1_000_000)] | None = None
-    preload: Annotated[
-        list[Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*$", max_length=200)]],
-        Field(max_length=50),
-    ] = Field(default_factory=list)
+    preload: Annotated[list[Module], Field(max_length=50)] = Field(default_factory=list)
 
-    _names = field_validator("display_name", "python")(lambda text: text and _no_nul(text))
+    _names = field_validator("display_name", "python")(lambda text: text and no_nul(text))
+
+    @field_validator("kind", mode="before")
+    @classmethod
+    def _creatable(cls, kind: object) -> object:
+        kinds = get_args(CreatableKind)
+        if kind not in kinds:
+            raise ValueError(f"cannot be created here; these kinds can: {', '.join(kinds)}")
+        return kind
 
     @model_validator(mode="after")
     def _kinds_agree(self) -> EnvironmentRequest:
@@ -184,7 +165,7 @@ class InputRequest(Strict):
 
     value: Annotated[str, StringConstraints(max_length=1_000_000)]
 
-    _text = field_validator("value")(_utf8)
+    _text = field_validator("value")(utf8)
 
 
 class Environment(BaseModel):

@@ -32,7 +32,8 @@ const environments: JupyterFrontEndPlugin<IEnvironmentsModel> = {
   activate: ({ serviceManager }: JupyterFrontEnd): IEnvironmentsModel =>
     new EnvironmentsModel({
       api: new ExecApi(serviceManager.serverSettings),
-      events: serviceManager.events.stream
+      events: serviceManager.events.stream,
+      failures: serviceManager.connectionFailure
     })
 };
 

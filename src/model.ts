@@ -15,14 +15,17 @@ export const ENVIRONMENT_EVENT =
 /**
  * The environments of this server.
  *
- * The list is read again when the server says that one changed and, while somebody
- * watches, every so often: an environment that was made by other means has no event.
+ * The list is read again when the server says that one changed, when JupyterLab lost
+ * the connection and, while somebody watches, every so often: an environment that was
+ * made by other means has no event.
  */
 export class EnvironmentsModel implements IEnvironmentsModel, IDisposable {
   constructor(options: EnvironmentsModel.IOptions) {
     this._api = options.api;
     this._events = options.events ?? null;
     this._events?.connect(this._onEvent, this);
+    this._failures = options.failures ?? null;
+    this._failures?.connect(this._onFailure, this);
     this._poll = new Poll({
       auto: false,
       name: 'jupyter_exec_ext:environments',
@@ -80,6 +83,7 @@ export class EnvironmentsModel implements IEnvironmentsModel, IDisposable {
     }
     this._poll.dispose();
     this._events?.disconnect(this._onEvent, this);
+    this._failures?.disconnect(this._onFailure, this);
     Signal.clearData(this);
   }
 
@@ -110,8 +114,16 @@ export class EnvironmentsModel implements IEnvironmentsModel, IDisposable {
     }
   }
 
+  /** Something else had no answer: what is listed may no longer be true. */
+  private _onFailure(): void {
+    if (this._watchers > 0 && this._state.phase === 'listed') {
+      void this.refresh();
+    }
+  }
+
   private readonly _api: IExecApi;
   private readonly _events: ISignal<unknown, Event.Emission> | null;
+  private readonly _failures: ISignal<unknown, Error> | null;
   private readonly _poll: Poll;
   private readonly _stateChanged = new Signal<this, void>(this);
   private _state: EnvironmentsState = { phase: 'loading' };
@@ -124,5 +136,7 @@ export namespace EnvironmentsModel {
     api: IExecApi;
     /** The server's events. */
     events?: ISignal<unknown, Event.Emission>;
+    /** Emits when a request to the server had no answer. */
+    failures?: ISignal<unknown, Error>;
   }
 }

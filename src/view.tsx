@@ -172,9 +172,17 @@ function Item({ trans, environment }: IItemProps): JSX.Element {
       data-status={status}
     >
       <div className="jp-Exec-itemHead">
-        <bdi className="jp-Exec-name" title={plain(environment.name)}>
-          {plain(environment.displayName)}
-        </bdi>
+        <span className="jp-Exec-names">
+          <bdi className="jp-Exec-name">{plain(environment.displayName)}</bdi>
+          {environment.name !== environment.displayName && (
+            <bdi
+              className="jp-Exec-id"
+              title={trans.__('The name that requests give')}
+            >
+              {plain(environment.name)}
+            </bdi>
+          )}
+        </span>
         {environment.isDefault && (
           <span
             className="jp-Exec-badge jp-mod-default"

@@ -6,7 +6,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from types import TracebackType
 from typing import Any, ClassVar, Literal
 
@@ -53,6 +53,18 @@ class Limits:
     file_bytes: int | None = None
     open_files: int | None = None
 
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Limits:
+        """Read limits from a configuration. Raises ValueError with the names there are."""
+        names = [field.name for field in fields(cls)]
+        unknown = [name for name in given if name not in names]
+        if unknown:
+            raise ValueError(f"there is no {unknown[0]!r}; the limits are {', '.join(names)}")
+        for name, value in given.items():
+            if value is not None and (type(value) is not int or value < 0):
+                raise ValueError(f"{name} is {value!r}; give a whole number, 0 or more, or None for no limit")
+        return cls(**given)
+
 
 class PythonEnvironment(ABC):
     """A named place where code can run.
@@ -92,6 +104,8 @@ class PythonEnvironment(ABC):
         self.name = name
         self.display_name = display_name or name.partition(":")[2] or name
         self.preload = tuple(preload)
+        #: Why modules could not be preloaded when a session last started, by their names.
+        self.preload_problems: dict[str, str] = {}
         self.limits = limits or Limits()
         self.env_allow = tuple(env_allow)
         self._table = LANGUAGES if languages is None else languages

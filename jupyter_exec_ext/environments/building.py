@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import EnvironmentFailed, InvalidRequest
+from ..text import shown
 from .base import Progress
 from .layout import interpreter
 from .tools import Tool
@@ -40,9 +41,9 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for package in self.packages:
-            _check("packages", package)
+            _check("packages", package, "not a package; options belong into requirements")
         if self.python is not None:
-            _check("python", self.python)
+            _check("python", self.python, "not a Python; give its version (3.12), name or absolute path")
         _check_text("requirements", self.requirements or "")
 
     @property
@@ -51,13 +52,11 @@ class Recipe:
         return bool(self.packages or (self.requirements or "").strip())
 
 
-def _check(field: str, value: str) -> None:
+def _check(field: str, value: str, advice: str) -> None:
     _check_text(field, value)
     if not value.strip() or value.strip().startswith("-"):
         wrong = "an option" if value.strip() else "empty"
-        raise InvalidRequest(
-            f"{field}: {value[:80]!r} is {wrong}, not a name; options belong into requirements.", field=field
-        )
+        raise InvalidRequest(f"{field}: {value[:80]!r} is {wrong}, {advice}.", field=field)
     if any(ord(character) < 32 for character in value):
         raise InvalidRequest(f"{field}: {value[:80]!r} holds a control character; remove it.", field=field)
 
@@ -82,7 +81,7 @@ async def build(prefix: Path, recipe: Recipe, tool: Tool, uv: str | None, progre
         progress(label, number, len(steps))
         await tool.run(command, _teller(progress, number, len(steps)))
     if not os.access(interpreter(prefix), os.X_OK):
-        raise EnvironmentFailed(f"{steps[0][1][0]} ended well, yet {interpreter(prefix)} is not there")
+        raise EnvironmentFailed(f"{steps[0][1][0]} ended well, yet {shown(interpreter(prefix))} is not there")
     progress("Ready", len(steps), len(steps))
 
 

@@ -7,6 +7,7 @@ folder when nothing changed.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import sys
@@ -18,12 +19,13 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..text import blank, one_line, shown
 from .conda import conda_name, conda_prefixes
 from .interpreters import COARSE_NS
 from .layout import interpreter
 from .venv import CONFIG, read_config
 
-__all__ = ["Discovery", "Walk", "label_of"]
+__all__ = ["Discovery", "Walk", "label_of", "title_of"]
 
 # Large, and never with an environment for people in them.
 SKIPPED = frozenset(
@@ -33,6 +35,7 @@ SKIPPED = frozenset(
 # Names that say nothing: the project's folder names the environment then.
 _GENERIC = frozenset({".venv", "venv", ".env", "env", "virtualenv", ".virtualenv"})
 _LABEL_LENGTH = 64
+_NUMBER = re.compile(r"-[0-9]+")
 
 
 @dataclass(frozen=True)
@@ -174,7 +177,7 @@ class Discovery:
         held = {name: path for name, path in self._names.items() if path in found and name not in taken}
         named = set(held.values())
         for path in sorted(found.keys() - named, key=_age):
-            held[_free_name(self._label(found[path]), {*held, *taken})] = path
+            held[_free_name(_name_of(found[path]), {*held, *taken})] = path
         self._names = held
         return {name: found[path] for name, path in held.items()}
 
@@ -191,12 +194,26 @@ class Discovery:
             self._conda_at = time.monotonic()
         return [prefix for prefix in (*below, *self._conda) if str(prefix) != ours]
 
-    def _label(self, prefix: Path) -> str:
-        if not (prefix / CONFIG).exists():
-            return conda_name(prefix)
-        if prefix.name not in _GENERIC:
-            return prefix.name
-        return read_config(prefix).get("prompt") or prefix.parent.name
+
+def _name_of(prefix: Path) -> str:
+    """Return what people call that environment, in whatever script."""
+    if not os.path.exists(prefix / CONFIG):
+        return shown(conda_name(prefix))
+    if prefix.name not in _GENERIC:
+        return shown(prefix.name)
+    return read_config(prefix).get("prompt") or shown(prefix.parent.name)
+
+
+def title_of(name: str, prefix: Path) -> str:
+    """Return the name to show of the environment that `Discovery.look` found there and named so.
+
+    It is the folder's own, with the number that the name may have got.
+    """
+    text = _name_of(prefix)
+    if blank(text):
+        return name.partition(":")[2]
+    number = name.removeprefix(f"venv:{label_of(text)}")
+    return one_line(text) + (number if _NUMBER.fullmatch(number) else "")
 
 
 def _has_python(prefix: Path) -> bool:
@@ -213,9 +230,18 @@ def _age(path: str) -> tuple[int, str]:
 
 
 def label_of(text: str) -> str:
-    """Make a label of any text: letters, digits, dots, hyphens and underscores of ASCII alone."""
-    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", plain).lstrip("._-").rstrip("-")[:_LABEL_LENGTH] or "environment"
+    """Make a label of any text: letters, digits, dots, hyphens and underscores of ASCII alone.
+
+    Where letters of another script are lost, a short hash of the text tells it from others, and
+    is the same wherever and whenever the label is made.
+    """
+    whole = unicodedata.normalize("NFKD", text)
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", whole.encode("ascii", "ignore").decode())
+    label = plain.lstrip("._-").rstrip("-")[:_LABEL_LENGTH] or "environment"
+    if not any(character.isalnum() and not character.isascii() for character in whole):
+        return label
+    mark = "-" + hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()[:6]
+    return label[: _LABEL_LENGTH - len(mark)] + mark
 
 
 def _free_name(text: str, taken: Collection[str]) -> str:

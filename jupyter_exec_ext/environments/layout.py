@@ -7,6 +7,8 @@ import os
 import stat
 from pathlib import Path
 
+from ..text import shown
+
 __all__ = ["bin_folders", "interpreter", "problem_with", "read_small"]
 
 _WINDOWS = os.name == "nt"
@@ -36,19 +38,21 @@ def problem_with(python: Path) -> str | None:
     except OSError as error:
         return _missing(python, error)
     if not stat.S_ISREG(mode):
-        return f"Its interpreter {python} is not a file; make the environment anew."
+        return f"Its interpreter {shown(python)} is not a file; make the environment anew."
     if not os.access(python, os.X_OK):
-        return f"Its interpreter {python} may not be executed; check its permissions."
+        return f"Its interpreter {shown(python)} may not be executed; check its permissions."
     return None
 
 
 def _missing(python: Path, error: OSError) -> str:
+    which = f"Its interpreter {shown(python)}"
     if error.errno not in (errno.ENOENT, errno.ELOOP, errno.ENOTDIR):
-        return f"Its interpreter {python} cannot be looked at ({error.strerror}); check its permissions."
-    if python.is_symlink():
-        target = os.path.join(python.parent, os.readlink(python))
-        return f"Its interpreter {python} points to {target}, which is not there; make the environment anew."
-    return f"Its interpreter {python} is not there; make the environment anew."
+        return f"{which} cannot be looked at ({error.strerror}); check its permissions."
+    try:
+        target = shown(os.path.join(python.parent, os.readlink(python)))
+    except OSError:  # no link, or gone meanwhile
+        return f"{which} is not there; make the environment anew."
+    return f"{which} points to {target}, which is not there; make the environment anew."
 
 
 def read_small(file: Path, limit: int) -> str | None:

@@ -20,7 +20,7 @@ from .base import Limits, PythonEnvironment
 from .building import Recipe
 from .changes import Changes
 from .created import CreatedEnvironments, Record
-from .discovery import Discovery, Walk
+from .discovery import Discovery, Walk, title_of
 from .maker import EnvironmentMaker
 from .preparation import Preparation
 from .system import SystemPythonEnvironment
@@ -45,13 +45,16 @@ class EnvironmentRegistry(LoggingConfigurable):
 
     default_environment = Unicode("local", help="Where code runs that names no environment.").tag(config=True)
     data_dir = Unicode(help="Where created environments are kept.").tag(config=True)
-    root_dir = Unicode(help="Below this folder virtual environments are looked for.").tag(config=True)
+    # Not to be configured: it is the server's own, which whoever makes the registry gives.
+    root_dir = Unicode(help="Below this folder virtual environments are looked for.")
     allow = ListTrait(
         Unicode(), ["*"], help="Patterns of the names that may be used, for example local or venv:*."
     ).tag(config=True)
     allow_create = Bool(True, help="Whether environments may be created and deleted.").tag(config=True)
     discover = Bool(True, help="Whether to offer existing virtual and conda environments.").tag(config=True)
-    discover_depth = Integer(4, min=0, help="How many levels below root_dir are searched.").tag(config=True)
+    discover_depth = Integer(4, min=0, help="How many levels below the server's root are searched.").tag(
+        config=True
+    )
     discover_folders = Integer(5000, min=1, help="How many folders are searched at most.").tag(config=True)
     conda_roots = ListTrait(Unicode(), help="Conda installations besides the known ones.").tag(config=True)
     env_allow = ListTrait(
@@ -133,9 +136,9 @@ class EnvironmentRegistry(LoggingConfigurable):
         """Return what the configuration says about that environment."""
         given = self.limits.get(name, self.limits.get("*", {}))
         try:
-            limits = Limits(**given)
-        except TypeError as error:
-            raise TraitError(f"EnvironmentRegistry.limits of {name}: {error}") from error
+            limits = Limits.of(given)
+        except ValueError as error:
+            raise TraitError(f"EnvironmentRegistry.limits of {name}: {error}.") from error
         preload = self.preload.get(name, self.preload.get("*", []))
         return {
             "preload": dict.fromkeys([*preload, *(record.preload if record else [])]),
@@ -209,7 +212,9 @@ class EnvironmentRegistry(LoggingConfigurable):
         known = self._known.get(name)
         if isinstance(known, VenvPythonEnvironment) and known.recipe is None and known.prefix == prefix:
             return known
-        return VenvPythonEnvironment(name, prefix, **self._options(name))
+        return VenvPythonEnvironment(
+            name, prefix, **{**self._options(name), "display_name": title_of(name, prefix)}
+        )
 
     def _furnish(self, record: Record, prefix: Path, recipe: Recipe) -> VenvPythonEnvironment:
         return VenvPythonEnvironment(

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from ..errors import EnvironmentFailed
 from ..models import Kind
+from ..text import shown
 from .base import PythonEnvironment
 from .conda import conda_variables, is_conda
 from .layout import bin_folders, problem_with
@@ -46,7 +47,7 @@ class SystemPythonEnvironment(PythonEnvironment):
     @property
     def spec(self) -> dict[str, Any]:
         """The interpreter and its version."""
-        return {"origin": "server", "executable": sys.executable, "python": platform.python_version()}
+        return {"origin": "server", "executable": shown(sys.executable), "python": platform.python_version()}
 
     def variables(self) -> dict[str, str]:
         """Return the allowed variables, and those that activate the server's own environment."""

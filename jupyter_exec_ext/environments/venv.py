@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 
 from ..errors import Conflict, EnvironmentFailed
 from ..models import Kind
+from ..text import shown
 from .base import EnvironmentStatus, Progress, PythonEnvironment
 from .building import Recipe, build, requirements_file
 from .conda import conda_variables, is_conda
@@ -123,7 +124,7 @@ class VenvPythonEnvironment(PythonEnvironment):
         made = self.recipe
         found: dict[str, Any] = {
             "origin": "conda" if self.conda else "created" if made else "found",
-            "path": str(self.prefix),
+            "path": shown(self.prefix),
             "python": self._python_version(),
         }
         if made is not None:
@@ -183,7 +184,9 @@ class VenvPythonEnvironment(PythonEnvironment):
 
     def _check_free(self) -> None:
         if os.path.lexists(self.prefix) and not self._marker.is_file():
-            raise Conflict(f"{self.name} cannot be made: {self.prefix} is there already; remove it first.")
+            raise Conflict(
+                f"{self.name} cannot be made: {shown(self.prefix)} is there already; remove it first."
+            )
 
     def _begin(self) -> None:
         remove_tree(self.prefix)

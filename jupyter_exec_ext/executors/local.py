@@ -7,10 +7,13 @@ import json
 import os
 from pathlib import Path
 
+from traitlets.log import get_logger
+
 from .. import supervisor
 from ..environments.base import PythonEnvironment
 from ..errors import EnvironmentFailed
 from ..supervisor.client import SupervisorClient
+from ..text import one_line
 from .commandline import GRACE, OUTPUT_LIMIT, CommandLineCodeExecutor
 from .containment import containment
 
@@ -67,8 +70,22 @@ class LocalCommandLineCodeExecutor(CommandLineCodeExecutor):
             "portable": self._portable,
         }
         variables = await asyncio.to_thread(self.environment.variables)
-        return await SupervisorClient.start(
+        client = await SupervisorClient.start(
             [*kept.prefix, python, "-u", str(_PROGRAM), json.dumps(config)],
             env={**variables, **_VARIABLES},
             cwd=str(self.workspace),
         )
+        self._warn_of(client.ready.problems)
+        return client
+
+    def _warn_of(self, problems: dict[str, str]) -> None:
+        """Warn of modules that could not be preloaded: once, since every session would say the same."""
+        known, self.environment.preload_problems = self.environment.preload_problems, problems
+        for module, problem in problems.items():
+            if known.get(module) != problem:
+                get_logger().warning(
+                    "%s could not preload %s, and starts without it: %s",
+                    self.environment.name,
+                    module,
+                    one_line(problem)[:300],
+                )

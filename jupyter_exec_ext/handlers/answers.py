@@ -102,9 +102,20 @@ class AnsweringHandler(ExtensionHandlerMixin, APIHandler):
 
     async def answer_list(self, key: str, models: list[Any], warning: str | None = None) -> None:
         """Write a list of objects under its name, with a warning where there is one."""
-        rows = ",".join(model.model_dump_json() for model in models)
+        rows = ",".join(self._rows(key, models))
         more = f',"warning":{json.dumps(warning)}' if warning else ""
         await self.answer_bytes(f'{{"{key}":[{rows}]{more}}}'.encode())
+
+    def _rows(self, key: str, models: list[Any]) -> Iterator[str]:
+        """Each object as JSON; one that has no such form must not hide the others."""
+        for model in models:
+            try:
+                row = model.model_dump_json()
+            except ValueError as error:
+                which = getattr(model, "id", None) or getattr(model, "name", None)
+                self.log.error("%a of the %s cannot be shown and is left out: %s", which, key, error)
+                continue
+            yield row
 
     async def answer_nothing(self) -> None:
         """Answer 204."""

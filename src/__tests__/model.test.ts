@@ -9,6 +9,7 @@ import { environment } from './given';
 /** A server whose answers the test gives one by one. */
 class Server {
   readonly events = new Signal<this, Event.Emission>(this);
+  readonly failures = new Signal<this, Error>(this);
   readonly asked: PromiseDelegate<IEnvironment[]>[] = [];
 
   listEnvironments(): Promise<IEnvironment[]> {
@@ -20,7 +21,8 @@ class Server {
 
 function given(): { server: Server; model: EnvironmentsModel } {
   const server = new Server();
-  const model = new EnvironmentsModel({ api: server, events: server.events });
+  const { events, failures } = server;
+  const model = new EnvironmentsModel({ api: server, events, failures });
   return { server, model };
 }
 
@@ -95,6 +97,45 @@ describe('EnvironmentsModel', () => {
     watch.dispose();
     server.events.emit(CHANGED);
     expect(server.asked).toHaveLength(2);
+  });
+
+  it('reads when the connection failed, and shows that there is no answer', async () => {
+    const { server, model } = given();
+    model.interval = 0;
+    server.failures.emit(new Error('away'));
+    expect(server.asked).toHaveLength(0);
+    model.watch();
+    await settle();
+    server.asked[0].resolve([environment()]);
+    await settle();
+
+    server.failures.emit(new Error('away'));
+    expect(server.asked).toHaveLength(2);
+    server.asked[1].reject(new Error('away'));
+    await settle();
+    expect(model.state).toMatchObject({ phase: 'failed' });
+
+    // What has failed is not asked for again by every other failure.
+    server.failures.emit(new Error('away'));
+    expect(server.asked).toHaveLength(2);
+
+    model.dispose();
+    server.failures.emit(new Error('away'));
+    expect(server.asked).toHaveLength(2);
+  });
+
+  it('fails by itself at the next interval where the server went away', async () => {
+    const { server, model } = given();
+    model.interval = 30;
+    model.watch();
+    await settle();
+    server.asked[0].resolve([environment()]);
+
+    await jest.advanceTimersByTimeAsync(31000);
+    server.asked[1].reject(new Error('away'));
+    await settle();
+
+    expect(model.state).toMatchObject({ phase: 'failed' });
   });
 
   it('reads every interval while it is watched, and rests afterwards', async () => {

@@ -57,6 +57,21 @@ describe('the list', () => {
     expect(item('local').textContent).toContain('python, bash');
   });
 
+  it('shows the name that requests give where it is another', () => {
+    list(
+      environment(),
+      environment({ name: 'venv:x', displayName: 'Analysis' }),
+      environment({ name: 'venv:y', displayName: 'venv:y' })
+    );
+
+    const id = (name: string) =>
+      item(name).querySelector('.jp-Exec-id')?.textContent;
+    expect(id('local')).toBe('local');
+    expect(id('venv:x')).toBe('venv:x');
+    expect(id('venv:y')).toBeUndefined();
+    expect(item('venv:y').textContent).toContain('venv:y');
+  });
+
   it.each([
     ['none', 'not isolated'],
     ['process', 'process'],

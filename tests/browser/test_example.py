@@ -39,7 +39,7 @@ def test_the_example_notebook_runs_from_top_to_bottom(lab: Lab, page: Page) -> N
         "Hello from",
         "5.",
         "step 4",
-        "cancelled 130",
+        "working... cancelled 130",
         "status ready",
         "204 204",
         " local ok",

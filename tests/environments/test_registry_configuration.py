@@ -72,6 +72,8 @@ def test_limits_preloads_languages_and_variables_are_those_of_the_configuration(
         {"policies": {"bash": "perhaps"}},
         {"policies": {"pyhton": "refuse"}},
         {"limits": {"local": {"memory": 1}}},
+        {"limits": {"*": {"memory_bytes": "1G"}}},
+        {"limits": {"local": {"open_files": -1}}},
         {"extra_languages": {"x": {"suffix": ".x"}}},
         {"installer": "conda"},
     ],
@@ -81,6 +83,14 @@ def test_a_configuration_that_cannot_be_right_is_an_error_at_the_start(
 ) -> None:
     with pytest.raises(TraitError):
         make_registry(**options)
+
+
+def test_a_limit_that_is_not_there_is_answered_with_those_there_are(make_registry: Make) -> None:
+    with pytest.raises(
+        TraitError, match="'memory'.*memory_bytes, cpu_seconds, file_bytes, open_files"
+    ) as caught:
+        make_registry(limits={"local": {"memory": 1}})
+    assert "__init__" not in str(caught.value)
 
 
 def test_without_discovery_only_local_and_what_was_made_are_listed(make_registry: Make, root: Path) -> None:

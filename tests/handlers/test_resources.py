@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from jupyter_exec_ext.app import ExecApp
 from jupyter_exec_ext.models import Environment, Session
 
 
@@ -76,6 +80,38 @@ async def test_the_local_environment_is_listed_and_stays(rest: Callable[..., Any
     assert {"python", "bash"} <= set(local["languages"])
     assert read(await rest("GET", "environments/local")) == local
     assert read(await rest("DELETE", "environments/local"), 409)["reason"] == "conflict"
+
+
+async def test_a_folder_whose_name_is_not_utf_8_does_not_break_the_list(
+    rest: Callable[..., Any], jp_root_dir: Path
+) -> None:
+    # given
+    bad = Path(os.fsdecode(os.fsencode(jp_root_dir) + b"/\xff\xfebad")) / ".venv"
+    bad.mkdir(parents=True)
+    (bad / "pyvenv.cfg").write_text("version = 3.12.1\n")
+    # when
+    environments = read(await rest("GET", "environments"))["environments"]
+    # then
+    (found,) = [one for one in environments if one["name"] == "venv:bad"]
+    assert (found["status"], found["display_name"]) == ("unavailable", "\ufffd\ufffdbad")
+    assert "bad/.venv" in found["reason"]
+    assert read(await rest("GET", "environments/venv:bad")) == found
+
+
+async def test_a_row_that_has_no_json_is_left_out_and_logged(
+    rest: Callable[..., Any],
+    exec_app: ExecApp,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    # given
+    rows = [Environment(name=f"venv:{name}", kind="venv", display_name=name) for name in ("a", "\udcff", "b")]
+    monkeypatch.setattr(exec_app.registry, "list", lambda: rows)
+    # when
+    environments = read(await rest("GET", "environments"))["environments"]
+    # then
+    assert [one["name"] for one in environments] == ["venv:a", "venv:b"]
+    assert "'venv:\\udcff' of the environments cannot be shown" in caplog.text
 
 
 async def test_an_environment_is_made_followed_used_and_removed(

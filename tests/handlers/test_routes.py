@@ -10,7 +10,7 @@ import yaml
 from openapi_spec_validator import validate
 from pydantic import BaseModel
 
-from jupyter_exec_ext import errors, handlers, models
+from jupyter_exec_ext import errors, fields, handlers, models
 from jupyter_exec_ext.handlers.answers import STATUS, status_of
 from jupyter_exec_ext.handlers.routes import ROUTES
 
@@ -91,7 +91,7 @@ def test_the_document_has_exactly_the_statuses_and_kinds(document: dict[str, Any
     schemas = document["components"]["schemas"]
     assert schemas["Status"]["enum"] == list(get_args(models.Status))
     assert schemas["Kind"]["enum"] == list(get_args(models.Kind))
-    assert schemas["Name"]["pattern"] == models.NAME
+    assert schemas["Name"]["pattern"] == fields.NAME
 
 
 def test_every_operation_tells_of_refusals(document: dict[str, Any]) -> None:

@@ -1,0 +1,71 @@
+"""A refusal says what to write instead: no pattern of ours, and no name that cannot be seen."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+
+def refused(response: Any) -> str:
+    """The field of a refusal, whose status is checked."""
+    reply = json.loads(response.body)
+    assert (response.code, reply["reason"]) == (400, "invalid")
+    return str(reply["field"])
+
+
+VENV = {"kind": "venv", "name": "venv:x"}
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "words"),
+    [
+        ({"kind": "venv", "name": "analysis"}, "name", "a kind, a colon and a label"),
+        ({"kind": "venv", "name": "venv:a b"}, "name", "letters, digits, dots"),
+        ({"kind": "venv", "name": "local"}, "name", "for example venv:analysis"),
+        ({"kind": "docker", "name": "docker:x"}, "kind", "these kinds can: venv"),
+        ({**VENV, "python": "-c"}, "python", "give its version (3.12)"),
+        ({**VENV, "python": " "}, "python", "is empty, not a Python"),
+        ({**VENV, "packages": ["-r x"]}, "packages", "options belong into requirements"),
+        ({**VENV, "preload": ["a b"]}, "preload.0", "the name of a module"),
+        ({**VENV, "display_name": "\u202e\u2066"}, "display_name", "U+202E"),
+        ({**VENV, "display_name": "two\nlines"}, "display_name", "U+000A"),
+        ({**VENV, "display_name": "a\u200fb"}, "display_name", "U+200F"),
+        ({**VENV, "display_name": " \u00a0\u3000"}, "display_name", "is blank"),
+        ({**VENV, "display_name": "\u200d"}, "display_name", "is blank"),
+    ],
+)
+async def test_a_refused_environment_is_told_what_to_write(
+    rest: Callable[..., Any], body: Any, field: str, words: str
+) -> None:
+    # when
+    response = await rest("POST", "environments", body)
+    # then
+    assert refused(response) == field
+    message = json.loads(response.body)["message"]
+    assert words in message
+    assert message.startswith(f"{field}: ")
+    assert "[A-Z" not in message
+
+
+@pytest.mark.parametrize("name", ["\u202egnp.exe", "\n", "  "])
+async def test_a_session_has_a_name_that_can_be_seen(rest: Callable[..., Any], name: str) -> None:
+    body = {"environment": "local", "name": name}
+    assert refused(await rest("POST", "sessions", body)) == "name"
+
+
+async def test_a_name_may_be_in_any_script(rest: Callable[..., Any]) -> None:
+    # given: Persian with its joiner, and an emoji made of three
+    for name in ("\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", "\U0001f469\u200d\U0001f4bb x"):
+        # when
+        response = await rest("POST", "sessions", {"environment": "local", "name": name})
+        # then
+        assert json.loads(response.body)["name"] == name
+
+
+async def test_an_execution_in_a_wrong_environment_is_told_in_words(rest: Callable[..., Any]) -> None:
+    response = await rest("POST", "executions", {"code": "1", "environment": "nope"})
+    assert refused(response) == "environment"
+    assert "for example local or venv:analysis" in json.loads(response.body)["message"]
