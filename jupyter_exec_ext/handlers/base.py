@@ -66,6 +66,7 @@ class ExecHandler(AnsweringHandler):
 
     async def prepare(self) -> None:  # type: ignore[override]
         """Check all that can be checked before the body is taken."""
+        await self.exec_app.turnstile.enter()
         await super().prepare()
         if self.request.method != "OPTIONS":  # a preflight carries no credentials
             try:
