@@ -11,6 +11,7 @@ from traitlets import Dict, Float, Int
 
 from .errors import Unavailable
 from .handlers.routes import patterns
+from .handlers.turnstile import Turnstile
 from .version import __version__
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 # How long a request waits for a server that is still starting.
 _START_SECONDS = 30.0
+# A request costs about a millisecond; a turn of the event loop should not take much longer than ten.
+_AT_ONCE = 8
 
 
 class ExecApp(ExtensionApp):
@@ -64,6 +67,7 @@ class ExecApp(ExtensionApp):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.turnstile = Turnstile(_AT_ONCE)
         self._parts = AsyncExitStack()
         self._started = asyncio.Event()
         self._starting = False

@@ -88,10 +88,9 @@ def _warm(server: LiveServer, *, venv: bool) -> None:
 
 @pytest.fixture
 def place(
-    tmp_path: Path, server: Callable[[str], Any], jp_asyncio_loop: Any, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Any]:
+    tmp_path: Path, server: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], Backend]:
     """Open the place of that name."""
-    opened: list[Rest] = []
     temporary = tmp_path / "tmp"
     temporary.mkdir()
 
@@ -101,12 +100,9 @@ def place(
             return Library(tmp_path, temporary)
         kind, environment = _SERVERS[name]
         live, meter = server(kind)
-        opened.append(Rest(live, environment, meter))
-        return opened[-1]
+        return Rest(live, environment, meter)
 
-    yield open_place
-    for rest in opened:
-        jp_asyncio_loop.run_until_complete(rest.http.aclose())
+    return open_place
 
 
 def _parameters() -> list[Any]:

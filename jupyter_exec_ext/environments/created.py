@@ -5,6 +5,7 @@
     <data_dir>/<label>/environment.json        what it is and whether it is ready
     <data_dir>/<label>/venv/                   the environment
     <data_dir>/.making/<label>/                a `Lease`, held while it is being made or removed
+    <data_dir>/.using/<label>/                 who uses it: see `Usage`
     <data_dir>/.removing-*/                    what is being removed
 
 Another server of the same user sees the same files; a record that says ``preparing`` and has no

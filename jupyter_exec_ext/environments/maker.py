@@ -15,6 +15,7 @@ from ..lease import Lease
 from .building import Recipe
 from .created import CreatedEnvironments, Record
 from .preparation import Preparation
+from .usage import Usage
 from .venv import VenvPythonEnvironment, finish
 
 __all__ = ["EnvironmentMaker"]
@@ -28,6 +29,7 @@ class EnvironmentMaker:
     Parameters
     ----------
     store : CreatedEnvironments
+    usage : Usage
     furnish : callable
         Makes the environment's object of its record, folder and recipe, as configured.
     changed : callable
@@ -42,6 +44,7 @@ class EnvironmentMaker:
     def __init__(
         self,
         store: CreatedEnvironments,
+        usage: Usage,
         furnish: Callable[[Record, Path, Recipe], VenvPythonEnvironment],
         changed: Callable[[], None],
         *,
@@ -50,6 +53,7 @@ class EnvironmentMaker:
         logger: Logger | LoggerAdapter[Any],
     ) -> None:
         self._store = store
+        self._usage = usage
         self._furnish = furnish
         self._changed = changed
         self._slots = asyncio.Semaphore(at_once)
@@ -188,7 +192,7 @@ class EnvironmentMaker:
     async def delete(self, name: str) -> None:
         """Remove the environment of that name; one that is being prepared is broken off.
 
-        Raises `Conflict` where another server is at it.
+        Raises `Conflict` where another server is at it, or uses it.
         """
         self._deleting.add(name)
         try:
@@ -203,7 +207,7 @@ class EnvironmentMaker:
         self._changed()
 
     def _discard(self, label: str) -> None:
-        with self._store.claim(label):
+        with self._store.claim(label), self._usage.removing(label):
             self._store.discard(label)
 
     async def stop(self) -> None:

@@ -24,6 +24,7 @@ from .discovery import Discovery, Walk, title_of
 from .maker import EnvironmentMaker
 from .preparation import Preparation
 from .system import SystemPythonEnvironment
+from .usage import Usage
 from .venv import VenvPythonEnvironment
 
 __all__ = ["EnvironmentRegistry"]
@@ -102,11 +103,14 @@ class EnvironmentRegistry(LoggingConfigurable):
         self.vacated: Callable[[str], Awaitable[Any]] = lambda name: asyncio.sleep(0)
         self._languages = self._all_languages()
         self._store = CreatedEnvironments(Path(self.data_dir))
+        #: What is in use, for other servers to see; the manager says it.
+        self.usage = Usage(Path(self.data_dir))
         self._discovery = self._make_discovery()
         self._known: dict[str, PythonEnvironment] = {}
         self._local = SystemPythonEnvironment(**self._options("local"))
         self._maker = EnvironmentMaker(
             self._store,
+            self.usage,
             self._furnish,
             self._refresh,
             at_once=self.max_preparing,
@@ -154,6 +158,7 @@ class EnvironmentRegistry(LoggingConfigurable):
         """Remove what killed servers left half-made, and look around for the first time, in a thread."""
         for label in await asyncio.to_thread(self._store.sweep):
             self.log.info("Removed venv:%s, which a server that was killed had left half-made.", label)
+        await asyncio.to_thread(self.usage.sweep)
         if self._discovery is not None:
             await asyncio.to_thread(self._discovery.look_around, _START_SECONDS)
         self._refresh()
@@ -258,7 +263,7 @@ class EnvironmentRegistry(LoggingConfigurable):
         Refused
             The administrator does not allow it.
         Conflict
-            It was not created here, or something runs in it.
+            It was not created here, or something runs in it, here or in another server.
         """
         self._refresh()
         environment = self._find(name)

@@ -72,6 +72,8 @@ class AnsweringHandler(ExtensionHandlerMixin, APIHandler):
         """Begin: tornado calls it once per request."""
         super().initialize(name)
         self.gone = asyncio.Event()
+        #: Whether `prepare` is over: what is answered from then on is answered after the body.
+        self.prepared = False
 
     @property
     def exec_app(self) -> ExecApp:
@@ -222,6 +224,9 @@ class AnsweringHandler(ExtensionHandlerMixin, APIHandler):
             self.set_header("Allow", ", ".join([*self.verbs(), "OPTIONS"]))
         if status_code == 503:
             self.set_header("Retry-After", "5")
+        if not self.prepared:
+            # Tornado disconnects, since it would take what is left of the body for a request.
+            self.set_header("Connection", "close")
         # A broken query must not break the error that says so (Jupyter reads it once more).
         self.request.arguments.clear()
         self.finish(json.dumps(reply))

@@ -39,6 +39,9 @@ RESOURCE = "exec"
 _DISCARD_BYTES = 256 * 1024 * 1024
 _DISCARD_SECONDS = 15.0
 
+# A body up to this size is awaited before the request is refused, so that the connection lives on.
+_AWAITED_BYTES = 64 * 1024
+
 
 @web.stream_request_body
 class ExecHandler(AnsweringHandler):
@@ -63,10 +66,41 @@ class ExecHandler(AnsweringHandler):
 
     async def prepare(self) -> None:  # type: ignore[override]
         """Check all that can be checked before the body is taken."""
+        await self.exec_app.turnstile.enter()
         await super().prepare()
-        verb = str(self.request.method)
-        if verb == "OPTIONS":  # a preflight carries no credentials
-            return
+        if self.request.method != "OPTIONS":  # a preflight carries no credentials
+            try:
+                await self._check(str(self.request.method))
+            except (errors.ExecError, web.HTTPError) as error:
+                self._refuse(error)
+        self.prepared = True
+
+    def _refuse(self, error: Exception) -> None:
+        """Refuse once the body has come, where it is small; else at once, which ends the connection."""
+        if not self._awaits_body():
+            raise error
+        cast(Any, self.request.connection).set_body_timeout(_DISCARD_SECONDS)
+
+        async def refused(*path: str) -> None:
+            raise error
+
+        # What tornado calls when it has read the body.
+        setattr(self, str(self.request.method).lower(), refused)
+
+    def _awaits_body(self) -> bool:
+        headers = self.request.headers
+        if "Transfer-Encoding" in headers or "Expect" in headers:
+            return False
+        # Who is not logged in is not waited for.
+        return self._declared <= (_AWAITED_BYTES if self.current_user else 0)
+
+    @property
+    def _declared(self) -> int:
+        """How large the body is, where that is known; tornado refuses what is no number."""
+        text = self.request.headers.get("Content-Length", "")[:20]
+        return int(text) if text.isdecimal() else 0
+
+    async def _check(self, verb: str) -> None:
         if not self.current_user:
             raise web.HTTPError(403)
         if verb not in self.verbs():
@@ -84,10 +118,9 @@ class ExecHandler(AnsweringHandler):
 
     def _limit_body(self) -> None:
         connection = cast(Any, self.request.connection)
-        declared = int(self.request.headers.get("Content-Length") or 0)
         waiting = self.request.headers.get("Expect") == "100-continue"
-        if declared > self.body_limit:
-            if waiting or declared > self.body_limit + _DISCARD_BYTES:
+        if self._declared > self.body_limit:
+            if waiting or self._declared > self.body_limit + _DISCARD_BYTES:
                 raise self.too_large()
             connection.set_body_timeout(_DISCARD_SECONDS)
         connection.set_max_body_size(self.body_limit + _DISCARD_BYTES)

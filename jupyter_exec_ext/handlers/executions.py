@@ -107,10 +107,12 @@ class ExecutionInputHandler(ExecHandler):
     @web.authenticated
     @authorized(action="write", resource=RESOURCE)
     async def post(self, execution_id: str) -> None:
-        """Answer it."""
+        """Answer it. A shell that reads its input runs it: it takes that right, too."""
         from ..models import InputRequest
 
-        await self.manager.send_input(execution_id, self.parse(InputRequest).value)
+        request = self.parse(InputRequest)
+        await self.may_execute((await self.manager.summary(execution_id)).environment)
+        await self.manager.send_input(execution_id, request.value)
         await self.answer_nothing()
 
 

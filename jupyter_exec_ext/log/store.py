@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from .record import Entry, Row
 from .rescue import SHIFT, lost_entry
@@ -113,7 +114,12 @@ class Store:
 
     def check(self) -> None:
         """Raise `sqlite3.DatabaseError` where the file is damaged."""
-        found = self.db.execute("PRAGMA quick_check(1)").fetchone()[0]
+        # By a connection of its own: this one would answer from the pages that it has in memory.
+        fresh = sqlite3.connect(f"file:{quote(str(self.path))}?mode=rw", uri=True, timeout=0.25)
+        try:
+            found = fresh.execute("PRAGMA quick_check(1)").fetchone()[0]
+        finally:
+            fresh.close()
         if found != "ok":
             raise sqlite3.DatabaseError(f"database disk image is malformed: {found}")
 

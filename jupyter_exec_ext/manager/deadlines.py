@@ -13,12 +13,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-__all__ = ["GivenUp", "Patience", "closing", "within"]
+__all__ = ["LAST_WAIT", "GivenUp", "Patience", "closing", "within"]
 
 T = TypeVar("T")
 
 #: Seconds a cancelled coroutine gets to clean up before it is left behind.
 CLEAN_UP = 2.0
+#: Seconds for what was cancelled to clean up when the server stops.
+LAST_WAIT = 5.0
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from ..events import Event
 from ..executors.base import RunOptions
 from ..models import CodeBlock, Execution, ExecutionRequest
 from .admission import blocks_as_given, blocks_of, body_hash, options_of
+from .deadlines import LAST_WAIT
 from .execution import LiveExecution, ended_as, outcome_of
 from .schedule import Schedule
 from .sessionmanager import SessionManager
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from .session import LiveSession
 
 __all__ = ["ExecutionManager"]
-
-#: Seconds for what was cancelled to clean up when the server stops.
-LAST_WAIT = 5.0
 
 
 class ExecutionManager(SessionManager):
@@ -200,13 +198,15 @@ class ExecutionManager(SessionManager):
         live = LiveExecution(execution, session, options, user, self.event_log, self.log, self._changed)
         self._live[execution.id] = live
         self._live_bytes += size
-        live.ended.add_done_callback(lambda _: self._give_back(size))
+        self.registry.usage.enter(execution.environment, live.id)
+        live.ended.add_done_callback(lambda _: self._give_back(live, size))
         session.touch()
         self._changed(live, "created")
         return live
 
-    def _give_back(self, size: int) -> None:
+    def _give_back(self, live: LiveExecution, size: int) -> None:
         self._live_bytes -= size
+        self.registry.usage.leave(live.execution.environment, live.id)
 
     # ---- turns
 

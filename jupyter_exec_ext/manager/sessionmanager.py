@@ -217,6 +217,8 @@ class SessionManager(LoggingConfigurable):
         model = Session(environment=environment, name=title, path=shown)
 
         def make() -> CodeExecutor:
+            self.registry.usage.enter(environment, model.id)
+            self.registry.usage.check(environment)
             place = self.registry.get(model.environment)
             return self.factory.for_environment(place, folder, self.lease.session_path(model.id))
 
@@ -245,6 +247,7 @@ class SessionManager(LoggingConfigurable):
             await session.close(outcome)
         finally:
             self._ending.discard(session)
+            self.registry.usage.leave(session.model.environment, session.id)
             session.gone.set()
             if listed:
                 self._tell("session", "deleted", session.view())

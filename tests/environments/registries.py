@@ -34,4 +34,4 @@ def names(registry: EnvironmentRegistry) -> list[str]:
 
 def left_in(data: Path) -> list[str]:
     """What is there of environments."""
-    return sorted(path.name for path in data.glob("*") if path.name != ".making")
+    return sorted(path.name for path in data.glob("*") if path.name not in (".making", ".using"))

@@ -66,6 +66,23 @@ async def test_an_environment_is_made_with_its_packages(
     assert list(prefix.parent.iterdir()) == []
 
 
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("installer", ["uv", "pip"])
+async def test_always_system_site_packages_a_created_environment_sees_no_package_of_the_servers_python(
+    prefix: Path, installer: Literal["uv", "pip"]
+) -> None:
+    # given an environment made with the Python that runs this, which has packages
+    environment = VenvPythonEnvironment("venv:v", prefix, recipe=Recipe(), installer=installer)
+    await environment.prepare()
+    # when
+    path = run(environment, "import sys; print(*sys.path, sep=chr(10))").splitlines()
+    # then packages are looked for in its own folder only, neither in the server's nor in its base's
+    own = os.path.join(str(prefix), "lib", f"python{sys.version_info[0]}.{sys.version_info[1]}")
+    assert [folder for folder in path if "-packages" in folder] == [os.path.join(own, "site-packages")]
+    find = "import importlib.util; print(importlib.util.find_spec('pydantic'))"
+    assert run(environment, find) == "None"
+
+
 @pytest.mark.parametrize("installer", ["uv", "pip"])
 async def test_a_python_that_is_not_there_is_named(prefix: Path, installer: Literal["uv", "pip"]) -> None:
     environment = VenvPythonEnvironment(

@@ -143,6 +143,41 @@ async def test_a_session_does_not_lend_the_right_to_execute(
     assert response.code == 403
 
 
+async def test_input_takes_the_right_to_execute_where_the_program_runs(
+    rest: Callable[..., Any], authorize: Callable[[Authorizer], Deny]
+) -> None:
+    # given a shell that runs what it reads
+    asking = {"code": 'read line; eval "$line"', "language": "bash", "environment": "local"}
+    running = json.loads((await rest("POST", "executions", {**asking, "allow_stdin": True}, wait=1)).body)
+    deny = authorize(Deny(("execute", "exec.local")))
+    path = f"executions/{running['id']}"
+    # when
+    response = await rest("POST", f"{path}/input", {"value": "touch ran"})
+    # then
+    assert response.code == 403
+    assert json.loads(response.body)["reason"] == "refused"
+    assert deny.asked[-1] == ("execute", "exec.local")
+    # and with the right it is handed over
+    authorize(Deny(("execute", "exec.venv")))
+    assert (await rest("POST", f"{path}/input", {"value": "echo told"})).code == 204
+    # and what has ended takes the right, too
+    authorize(Deny(("execute", "exec.local")))
+    await rest("POST", f"{path}/cancel")
+    assert (await rest("POST", f"{path}/input", {"value": ""})).code == 403
+
+
+async def test_files_take_the_right_to_write_and_no_more(
+    rest: Callable[..., Any], authorize: Callable[[Authorizer], Deny]
+) -> None:
+    # given
+    session = json.loads((await rest("POST", "sessions", {"environment": "local"})).body)["id"]
+    deny = authorize(Deny(("execute", "exec.local")))
+    # when, then
+    for verb, body in (("PUT", b"text"), ("DELETE", None)):
+        assert (await rest(verb, f"sessions/{session}/files/note.txt", body)).code == 204
+    assert {action for action, _ in deny.asked} == {"write"}
+
+
 async def test_a_cookie_alone_changes_nothing(rest: Callable[..., Any], cookie: str) -> None:
     for path, verb, _ in REAL:
         if verb != "GET":

@@ -75,8 +75,8 @@ class Backend(Protocol):
         """What it has logged since the last time."""
 
 
-#: A connection for each request, so that what the server still has open afterwards is its own affair.
-_FRESH = httpx.Limits(max_keepalive_connections=0)
+#: Connections live on, as real clients' do; one between two requests, so that a count finds as many.
+_ONE_IDLE = httpx.Limits(max_keepalive_connections=1)
 
 NEXT = {"code_blocks": [{"code": 'print("next")', "language": "python"}], "timeout": 20.0}
 
@@ -89,23 +89,24 @@ class Rest:
 
     def __init__(self, server: LiveServer, environment: str, meter: Meter) -> None:
         self.root, self.meter, self._server, self._environment = server.root, meter, server, environment
-        headers = {"Authorization": f"token {server.token}"}
-        self.http = httpx.AsyncClient(
-            base_url=f"{server.url}api/exec/", headers=headers, timeout=60, trust_env=False, limits=_FRESH
-        )
         self._logged = len(server.log.read_bytes())
 
     @contextlib.asynccontextmanager
     async def session(self, path: str) -> AsyncIterator[RestSession]:
-        """A session in that folder."""
-        made = await self.http.post("sessions", json={"environment": self._environment, "path": path})
-        assert made.status_code == 201, made.text
-        session = RestSession(self.http, made.json()["id"])
-        try:
-            yield session
-        finally:
-            ended = await self.http.delete(f"sessions/{session.id}")
-            assert ended.status_code == 204, ended.text
+        """A session in that folder, with connections of its own."""
+        async with self._client() as http:
+            made = await http.post("sessions", json={"environment": self._environment, "path": path})
+            assert made.status_code == 201, made.text
+            session = RestSession(http, made.json()["id"])
+            try:
+                yield session
+            finally:
+                ended = await http.delete(f"sessions/{session.id}")
+                assert ended.status_code == 204, ended.text
+
+    def _client(self) -> httpx.AsyncClient:
+        url, headers = f"{self._server.url}api/exec/", {"Authorization": f"token {self._server.token}"}
+        return httpx.AsyncClient(base_url=url, headers=headers, timeout=60, trust_env=False, limits=_ONE_IDLE)
 
     def census(self, *, paths: bool = True) -> Census:
         """Everything below the server's room, and what the server holds."""

@@ -1,9 +1,8 @@
-"""Kill, lock, damage, fill and write-protect: nothing that was printed gets lost, and somebody is told."""
+"""Kill, lock, fill and write-protect: nothing that was printed gets lost, and somebody is told."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 import sqlite3
@@ -16,7 +15,7 @@ from typing import Any
 import pytest
 from test_log_events import begin, end, numbers
 
-from jupyter_exec_ext.errors import NotFound, Unavailable
+from jupyter_exec_ext.errors import NotFound
 from jupyter_exec_ext.events import Event
 
 HERE = Path(__file__).parent
@@ -168,87 +167,6 @@ async def test_what_memory_had_no_room_for_does_not_look_as_if_it_ran(
     async with open_log() as log:
         assert [execution.id for execution in await log.list()] == [second.id]
         assert await numbers(log, second) == list(range(1, 52))
-
-
-@pytest.mark.parametrize("damage", ["garbage", "header", "middle", "cut", "text"])
-async def test_a_damaged_file_is_moved_aside_at_the_start(open_log: Any, log_path: Path, damage: str) -> None:
-    # given
-    async with open_log() as log:
-        for _ in range(20):
-            execution = begin(log)
-            for _ in range(50):
-                log.append(execution.id, Event.stream("stdout", "x" * 500))
-            end(log, execution)
-    spoil(log_path, damage)
-    # when
-    async with open_log() as log:
-        execution = begin(log)
-        log.append(execution.id, Event.stream("stdout", "new"))
-        end(log, execution)
-        await log.flush()
-        # then
-        assert "moved to" in log.warning
-        (aside,) = moved_aside(log_path)
-        assert str(aside) in log.warning
-        assert aside.stat().st_size > 0
-        for found in await log.list():  # what could be read of the old one is complete in its numbers
-            assert await numbers(log, found) == list(range(1, found.last_event + 1))
-        if damage == "middle":
-            assert len(await log.list()) > 1
-    async with open_log() as log:
-        assert (await log.get(execution.id)).output == "new"
-        assert log.warning is None
-
-
-def moved_aside(path: Path) -> list[Path]:
-    """The damaged files beside a log, without their companions."""
-    return [p for p in path.parent.iterdir() if ".damaged-" in p.name and p.name[-4:] not in ("-wal", "-shm")]
-
-
-def spoil(path: Path, damage: str) -> None:
-    """Overwrite a part of a file."""
-    size = path.stat().st_size
-    if damage == "text":
-        path.write_text("this is not a database\n" * 1000)
-    elif damage == "cut":
-        os.truncate(path, size // 2 // 4096 * 4096)
-    else:
-        start, length = {"garbage": (0, size), "header": (0, 100), "middle": (size // 2, 20_000)}[damage]
-        with path.open("r+b") as file:
-            file.seek(start)
-            file.write(os.urandom(length))
-
-
-async def test_damage_in_mid_run_costs_no_number_and_no_live_execution(open_log: Any, log_path: Path) -> None:
-    # given a live execution with more events on disk than in memory
-    async with open_log() as log:
-        execution = begin(log)
-        for _ in range(200):
-            log.append(execution.id, Event.stream("stdout", "x" * 8000))
-            await log.drain()
-        await log.flush()
-        with sqlite3.connect(log_path) as db:
-            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        db.close()
-        # when
-        spoil(log_path, "middle")
-        with contextlib.suppress(Unavailable):  # who meets the damage is asked to try again
-            await log.get(execution.id)
-        log._writer.suspect()
-        for _ in range(100):
-            if log.warning:
-                break
-            await asyncio.sleep(0.02)
-        # then
-        assert "moved to" in log.warning
-        log.append(execution.id, Event.stream("stdout", "after"))
-        end(log, execution)
-        await log.flush()
-        assert await numbers(log, execution) == list(range(1, 203))
-        output = (await log.get(execution.id)).output
-        assert output.endswith("xafter")
-        assert output.count("x") >= 256_000
-        assert "lost when the execution log was damaged" in output
 
 
 async def test_a_file_that_somebody_removes_is_begun_anew(open_log: Any, log_path: Path) -> None:
