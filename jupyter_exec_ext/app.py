@@ -39,7 +39,7 @@ class ExecApp(ExtensionApp):
     description = "Run code blocks in the environment you pick."
 
     max_body_bytes = Int(
-        16 * 1024 * 1024, min=1024, help="The largest request body in bytes, files excepted; above it, 413."
+        10 * 1024 * 1024, min=1024, help="The largest request body in bytes, files excepted; above it, 413."
     ).tag(config=True)
     max_file_bytes = Int(
         1024 * 1024 * 1024, min=0, help="The largest file in bytes that a client can put into a session."

@@ -37,6 +37,7 @@ def test_the_help_lists_the_parts_and_no_setting_that_the_server_gives() -> None
     assert "--EnvironmentRegistry.discover_depth" in text
     assert "--ExecApp.executor_settings" in text
     assert "--EnvironmentRegistry.root_dir" not in text
+    assert "--ExecutionManager.root_dir" not in text
 
 
 def test_the_settings_are_those_that_an_executor_takes() -> None:

@@ -58,8 +58,10 @@ class ExecutionRootHandler(OneExecutionHandler):
 
         wait = self.query.seconds("wait", self.exec_app.max_wait_seconds)
         request = self.parse(ExecutionRequest)
-        await self.may_execute(self._environment_of(request))
-        execution = await self.manager.submit(request, user=self.user)
+        # Who lost the answer asks again, whatever has become of the session since.
+        execution = await self.manager.known(request)
+        await self.may_execute(execution.environment if execution else self._environment_of(request))
+        execution = execution or await self.manager.submit(request, user=self.user)
         if wait is not None:
             await self.unless_gone(self.manager.until_end(execution.id, wait))
         self.created_at("executions", execution.id)

@@ -8,7 +8,7 @@ import datetime as dt
 import itertools
 import re
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from traitlets.config import LoggingConfigurable
@@ -18,7 +18,7 @@ from ..events import Event, Transcript
 from ..models import Execution
 from .document import Parts, document
 from .memory import Memory
-from .reader import Filter, Reader, find_key, listing, load, page, position, whole
+from .reader import PAGE_CODE, Filter, Reader, code_size, find_key, listing, load, page, position, whole
 from .record import Entry
 
 __all__ = ["History"]
@@ -143,18 +143,22 @@ class History(LoggingConfigurable):
     ) -> builtins.list[Execution]:
         """Executions without their output, newest first.
 
-        `before` is the id of an execution (the last of the page before), or a time in RFC 3339.
+        `before` is the id of an execution (the last of the page before), or a time in RFC 3339. A page
+        also ends after `PAGE_CODE` characters of code; the last page is the one with nothing in it.
         """
         place = None if before is None else await self._place(before)
         wanted = Filter(environment, session, status, place)
         # What is in memory is newer than what is on disk; both are looked at as of this moment.
         memory, deleted = dict(self._memory.records), set(self._memory.deleted)
         most = limit + len(memory) + len(deleted)
-        rows: builtins.list[Execution] = await self._query(listing, wanted, most, default=[])
+        nothing: tuple[builtins.list[Execution], bool] = ([], False)
+        rows, cut = await self._query(listing, wanted, most, default=nothing)
         found = [row for row in rows if row.id not in memory and row.id not in deleted]
         found += [record.summary() for record in memory.values() if wanted.admits(record.execution)]
-        found.sort(key=lambda execution: (execution.created_at, execution.id), reverse=True)
-        return found[:limit]
+        found.sort(key=_age, reverse=True)
+        if cut:  # what is older than the last that was read may have others before it
+            found = [execution for execution in found if _age(execution) >= _age(rows[-1])]
+        return builtins.list(_page_of(found[:limit]))
 
     async def _place(self, before: str) -> tuple[str, str]:
         if not _ID.match(before):
@@ -176,6 +180,19 @@ class History(LoggingConfigurable):
         if self._closed:
             raise Unavailable("The server is stopping; ask again when it is back.")
         return await self._reader.run(work, *arguments, default=default)
+
+
+def _age(execution: Execution) -> tuple[str, str]:
+    return execution.created_at, execution.id
+
+
+def _page_of(executions: Iterable[Execution]) -> Iterator[Execution]:
+    size = 0
+    for execution in executions:
+        if size > PAGE_CODE:
+            return
+        size += code_size(execution)
+        yield execution
 
 
 def _whole(db: sqlite3.Connection, execution: Execution, until: int, tail: builtins.list[Entry]) -> Execution:

@@ -22,9 +22,22 @@ from .record import Entry, execution_of
 from .rescue import SHIFT
 from .store import COLUMNS, SOURCE, is_damage
 
-__all__ = ["Filter", "Reader", "find_key", "listing", "load", "page", "position", "whole"]
+__all__ = [
+    "PAGE_CODE",
+    "Filter",
+    "Reader",
+    "code_size",
+    "find_key",
+    "listing",
+    "load",
+    "page",
+    "position",
+    "whole",
+]
 
 _THREADS = 2
+#: Characters of code after which a page of a list ends, so that a few long ones do not fill the memory.
+PAGE_CODE = 2 * 1024 * 1024
 
 T = TypeVar("T")
 
@@ -171,8 +184,8 @@ def position(db: sqlite3.Connection, execution: str) -> tuple[str, str] | None:
     return (row[0], row[1]) if row else None
 
 
-def listing(db: sqlite3.Connection, wanted: Filter, limit: int) -> list[Execution]:
-    """Executions without their output, newest first."""
+def listing(db: sqlite3.Connection, wanted: Filter, limit: int) -> tuple[list[Execution], bool]:
+    """Executions without their output, newest first, and whether there was too much code for more of them."""
     conditions, values = ["1"], []
     for name in ("environment", "session", "status"):
         value = getattr(wanted, name)
@@ -184,11 +197,20 @@ def listing(db: sqlite3.Connection, wanted: Filter, limit: int) -> list[Executio
         values.extend(wanted.before)
     where = " AND ".join(conditions)
     query = f"SELECT {COLUMNS} {SOURCE} WHERE {where} ORDER BY e.created_at DESC, e.id DESC LIMIT ?"  # noqa: S608
-    found = []
+    found: list[Execution] = []
+    size = 0
     for row in db.execute(query, (*values, limit)):
+        if size > PAGE_CODE:
+            return found, True
         with contextlib.suppress(ValueError):  # one damaged row must not hide the others
             found.append(execution_of(*row))
-    return found
+            size += code_size(found[-1])
+    return found, False
+
+
+def code_size(execution: Execution) -> int:
+    """How many characters of code it has."""
+    return sum(len(block.code) for block in execution.code_blocks)
 
 
 def find_key(db: sqlite3.Connection, key: str) -> tuple[str, str] | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
-from weakref import WeakValueDictionary
 
 from traitlets import Float, Int
 
@@ -16,6 +15,7 @@ from ..models import CodeBlock, Execution, ExecutionRequest
 from .admission import blocks_as_given, blocks_of, body_hash, options_of
 from .deadlines import LAST_WAIT
 from .execution import LiveExecution, ended_as, outcome_of
+from .idempotency import IdempotencyKeys
 from .schedule import Schedule
 from .sessionmanager import SessionManager
 
@@ -50,7 +50,9 @@ class ExecutionManager(SessionManager):
     max_running = Int(32, min=1, help="How many executions may run at once.").tag(config=True)
     max_queued = Int(1000, min=0, help="How many executions may wait for their turn.").tag(config=True)
     max_queued_bytes = Int(
-        1 << 28, min=0, help="How many bytes of code and input all executions may have that have not ended."
+        1 << 28,
+        min=0,
+        help="How many characters of code, input and variables all executions may have that have not ended.",
     ).tag(config=True)
     default_timeout = Float(
         3600.0, min=0.001, help="Seconds an execution may run where its request names no timeout."
@@ -66,8 +68,7 @@ class ExecutionManager(SessionManager):
         self._live_bytes = 0
         self._schedule = Schedule(self.max_running, self._begin)
         self._turns: set[asyncio.Task[None]] = set()
-        # A lock for each idempotency key that is being looked up, for as long as somebody has it.
-        self._keys: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._keys = IdempotencyKeys(log)
 
     @property
     def queued(self) -> int:
@@ -127,19 +128,13 @@ class ExecutionManager(SessionManager):
         key = request.idempotency_key
         if key is None:
             return await self._submit(request, user, None)
-        # One at a time, so that of two at the same moment the second finds the first.
-        lock = self._keys.setdefault(key, asyncio.Lock())
-        async with lock:
-            digest = await asyncio.to_thread(body_hash, request)
-            known = await self.event_log.find_key(key)
-            if known is None:
-                return await self._submit(request, user, digest)
-            if known[1] != digest:
-                raise Conflict(
-                    "This idempotency key was given with another request before; choose another key.",
-                    field="idempotency_key",
-                )
-            return await self.event_log.summary(known[0])
+        async with self._keys.lock(key):
+            known = await self.known(request)
+            return known or await self._submit(request, user, await asyncio.to_thread(body_hash, request))
+
+    async def known(self, request: ExecutionRequest) -> Execution | None:
+        """The execution that a request with its idempotency key has had before. Raises `Conflict`."""
+        return await self._keys.known(request)
 
     async def _submit(self, request: ExecutionRequest, user: str, digest: str | None) -> Execution:
         kept = self._kept_session(request.session)
@@ -154,6 +149,8 @@ class ExecutionManager(SessionManager):
         except EnvironmentFailed as error:
             # The request is right, so it is an execution, and its record says what was the matter.
             failure, blocks = error, blocks_as_given(request)
+            # Nothing will have run: who tries again once the environment is ready means it.
+            request = request.model_copy(update={"idempotency_key": None})
         # From here on nothing is awaited: what was checked still holds when it is queued.
         session = self._kept_session(request.session) or self._new_session(
             name, request.path, folder, kept=False
@@ -190,7 +187,8 @@ class ExecutionManager(SessionManager):
         digest: str | None,
     ) -> LiveExecution:
         self._check_accepting()
-        size = sum(len(block.code) for block in execution.code_blocks) + len(options.stdin or "")
+        texts = [*(block.code for block in execution.code_blocks), options.stdin or "", *options.env.values()]
+        size = sum(map(len, texts))
         self._schedule.check_room(session, self.max_queued)
         if self._live and self._live_bytes + size > self.max_queued_bytes:
             raise QueueFull("What waits already has as much code as the server takes; try again later.")

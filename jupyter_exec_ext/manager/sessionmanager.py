@@ -49,7 +49,7 @@ class SessionManager(LoggingConfigurable):
         How long executors may take; by default with `start_seconds`.
     """
 
-    root_dir = Unicode(help="The directory that the path of a request is relative to.").tag(config=True)
+    root_dir = Unicode(help="The directory that the path of a request is relative to.")
     max_sessions = Int(
         100, min=0, help="How many sessions there may be, those aside that are made for one execution."
     ).tag(config=True)

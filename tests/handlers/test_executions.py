@@ -175,6 +175,40 @@ async def test_the_same_key_runs_once(rest: Callable[..., Any]) -> None:
     assert len(read(await rest("GET", "executions"))["executions"]) == 1
 
 
+async def test_the_same_key_finds_its_execution_when_the_session_is_gone(rest: Callable[..., Any]) -> None:
+    # given
+    session = read(await rest("POST", "sessions", {"environment": "local"}), 201)["id"]
+    body = {"session": session, "code": "print(1)", "language": "python", "idempotency_key": "k"}
+    first = read(await rest("POST", "executions", body, wait=20), 201)
+    assert (await rest("DELETE", f"sessions/{session}")).code == 204
+    # when
+    again = read(await rest("POST", "executions", body), 201)
+    other = await rest("POST", "executions", {**body, "idempotency_key": "other"})
+    # then
+    assert (again["id"], again["output"]) == (first["id"], "1\n")
+    assert read(other, 404)["reason"] == "not_found"
+
+
+async def test_a_key_is_free_when_its_environment_was_not_ready(
+    rest: Callable[..., Any], exec_app: ExecApp
+) -> None:
+    # given
+    venv = {"kind": "venv", "name": "venv:slow", "requirements": ""}
+    read(await rest("POST", "environments", venv), 201)
+    body = {"environment": "venv:slow", "code": "print(1)", "language": "python", "idempotency_key": "k"}
+    early = read(await rest("POST", "executions", body, wait=20), 201)
+    assert (early["status"], "prepar" in early["verdict"]["cause"]) == ("env_error", True)
+    # when
+    for _ in range(600):
+        if read(await rest("GET", "environments/venv:slow"))["status"] != "preparing":
+            break
+        await asyncio.sleep(0.1)
+    late = read(await rest("POST", "executions", body, wait=20), 201)
+    # then
+    assert (late["status"], late["output"]) == ("ok", "1\n")
+    assert read(await rest("POST", "executions", body), 201)["id"] == late["id"]
+
+
 async def test_what_the_queue_does_not_hold_is_429_and_the_rest_finishes(
     rest: Callable[..., Any], exec_app: ExecApp
 ) -> None:

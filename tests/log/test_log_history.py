@@ -10,7 +10,7 @@ from test_log_events import begin, end, numbers
 
 from jupyter_exec_ext.errors import Conflict, InvalidRequest, NotFound
 from jupyter_exec_ext.events import Event
-from jupyter_exec_ext.models import Execution
+from jupyter_exec_ext.models import CodeBlock, Execution
 
 
 async def test_a_list_is_newest_first_filtered_paged_and_without_output(open_log: Any) -> None:
@@ -43,6 +43,32 @@ async def test_a_list_is_newest_first_filtered_paged_and_without_output(open_log
         with pytest.raises(InvalidRequest) as refused:
             await log.list(before="yesterday")
         assert refused.value.field == "before"
+
+
+async def test_a_page_ends_after_much_code_and_paging_meets_every_execution_once(open_log: Any) -> None:
+    async with open_log() as log:
+        made = []
+        for i in range(24):
+            blocks = [CodeBlock(code="#" * (700_000 if i % 3 else 10), language="python")]
+            execution = Execution(environment="local", code_blocks=blocks)
+            log.create(execution, user="ada")
+            made.append(execution)
+            if i % 4:
+                end(log, execution)
+            if i % 7 == 0:
+                await log.flush()
+        newest = [execution.id for execution in reversed(made)]
+        # when
+        met: list[str] = []
+        pages = []
+        while page := await log.list(limit=50, before=met[-1] if met else None):
+            pages.append(page)
+            met += [execution.id for execution in page]
+        # then
+        assert met == newest
+        assert len(pages) > 3
+        sizes = [sum(len(block.code) for e in page for block in e.code_blocks) for page in pages]
+        assert max(sizes) < 3 * 2**20
 
 
 async def test_an_idempotency_key_finds_its_execution_in_memory_and_on_disk(open_log: Any) -> None:

@@ -123,6 +123,17 @@ async def test_the_code_that_waits_is_bounded_in_bytes(house: Any, tame: Any, on
         assert (await it.run("#" * 6000)).status == "ok"
 
 
+async def test_variables_and_input_that_wait_are_bounded_as_code_is(house: Any, tame: Any, only: Any) -> None:
+    async with house(max_queued_bytes=10_000, max_running=1, factory=only(tame)) as it:
+        first = await it.submit("1", env={"A": "x" * 6000})
+
+        for more in ({"env": {"A": "x" * 6000}}, {"stdin": "x" * 6000}):
+            with pytest.raises(QueueFull, match="code"):
+                await it.submit("1", **more)
+
+        await it.manager.wait(first.id, 20)
+
+
 async def test_the_manager_adds_less_than_2_ms_to_the_executor(house: Any, tame: Any, only: Any) -> None:
     async with house(factory=only(tame)) as it:
         session = await it.session()
