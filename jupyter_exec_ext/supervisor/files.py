@@ -11,11 +11,12 @@ import errno
 import os
 import stat
 
-from .paths import MAX_ENTRIES, FileRefused, describe, parts_of
+from .listing import Listing
+from .paths import FileRefused, describe, parts_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from .listing import Found
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -85,21 +86,17 @@ class Workspace:
         finally:
             os.close(handle)
 
-    def list(self) -> tuple[list[dict[str, Any]], bool]:
-        """What is in the workspace, links as links, and whether there is more than is named."""
-        entries: list[dict[str, Any]] = []
-        todo = [""]
-        for folder in todo:
-            try:
-                handle = self._folder(folder)
-            except OSError:
-                continue  # removed, replaced or made unreadable since its parent was read
-            try:
-                if not _scan(handle, folder, entries, todo):
-                    return entries, True
-            finally:
-                os.close(handle)
-        return entries, False
+    def list(self) -> Listing:
+        """What is in the workspace, links as links."""
+        return Listing(self._scan, describe)
+
+    def _scan(self, folder: str) -> Found:
+        handle = self._folder(folder)
+        try:
+            with os.scandir(handle) as found:
+                yield from found
+        finally:
+            os.close(handle)
 
     def _folder(self, path: str) -> int:
         handle = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -179,16 +176,3 @@ def _refusal(path: str, error: OSError) -> FileRefused:
     if error.errno == errno.ELOOP:  # a link where none is followed
         return FileRefused("refused", f"{path!r} is a link, or lies behind one; links are not followed.")
     return FileRefused("refused", f"{path!r} cannot be used: {error.strerror}.")
-
-
-def _scan(handle: int, folder: str, entries: list[dict[str, Any]], todo: list[str]) -> bool:
-    """Describe what is in a directory, and add those in it to `todo`; False where there is no more room."""
-    with os.scandir(handle) as scan:
-        for entry in scan:
-            if len(entries) >= MAX_ENTRIES:
-                return False
-            path = folder + "/" + entry.name if folder else entry.name
-            entries.append(describe(path, entry))
-            if entry.is_dir(follow_symlinks=False):
-                todo.append(path)
-    return True

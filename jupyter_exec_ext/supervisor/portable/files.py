@@ -14,15 +14,14 @@ import re
 import stat
 import sys
 
-from ..paths import MAX_ENTRIES, FileRefused, describe, parts_of
+from ..listing import Listing
+from ..paths import FileRefused, describe, parts_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, List
+    from typing import Any
 
-    # Names that the class below has no method of.
-    Entries = List[Dict[str, Any]]
-    Names = List[str]
+    from ..listing import Found
 
 #: ``os.open`` on Windows would translate line ends; elsewhere a FIFO must not block us.
 _FLAGS = getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
@@ -121,32 +120,13 @@ class Workspace:
         except OSError as error:
             raise _refusal(path, error) from None
 
-    def list(self) -> tuple[Entries, bool]:
-        """What is in the workspace, links as links, and whether there is more than is named."""
-        entries: Entries = []
-        todo = [""]
-        while todo:
-            folder = todo.pop(0)
-            try:
-                if not self._scan(folder, entries, todo):
-                    return entries, True
-            except OSError:
-                continue  # removed, or made unreadable, since its parent was read
-        return entries, False
+    def list(self) -> Listing:
+        """What is in the workspace, links as links."""
+        return Listing(self._scan, _described)
 
-    def _scan(self, folder: str, entries: Entries, todo: Names) -> bool:
-        with os.scandir(os.path.join(self.root, folder)) as scan:
-            for entry in scan:
-                if len(entries) >= MAX_ENTRIES:
-                    return False
-                path = f"{folder}/{entry.name}" if folder else entry.name
-                described = describe(path, entry)
-                if _leads_elsewhere(entry):
-                    described["type"] = "link"
-                elif described["type"] == "directory":
-                    todo.append(path)
-                entries.append(described)
-        return True
+    def _scan(self, folder: str) -> Found:
+        with os.scandir(os.path.join(self.root, folder)) as found:
+            yield from found
 
 
 class NewFile:
@@ -210,11 +190,13 @@ def _refuse_special(place: str, path: str) -> None:
         raise FileRefused("refused", f"{path!r} is there already and is not a regular file; remove it first.")
 
 
-def _leads_elsewhere(entry: os.DirEntry[str]) -> bool:
+def _described(path: str, entry: os.DirEntry[str]) -> dict[str, Any]:
+    described = describe(path, entry)
     try:
-        return is_link(entry.stat(follow_symlinks=False))
-    except OSError:
-        return True
+        leads_elsewhere = is_link(entry.stat(follow_symlinks=False))
+    except OSError:  # removed since its directory was read
+        return described
+    return {**described, "type": "link"} if leads_elsewhere else described
 
 
 def _a_link(path: str) -> FileRefused:
