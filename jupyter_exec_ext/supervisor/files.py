@@ -13,12 +13,13 @@ import stat
 
 from .listing import Listing
 from .paths import FileRefused, describe, parts_of
+from .root import SEARCH, Root, below
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .listing import Found
+    from collections.abc import Sequence
 
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    from .listing import Found
 
 
 class Workspace:
@@ -27,23 +28,39 @@ class Workspace:
     Parameters
     ----------
     root : str
-        The directory; it must exist.
+        The directory, absolute and without a link in it.
+    what : str
+        What it is, for messages.
     """
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, what: str = "The working directory") -> None:
         self.root = root
+        self._root = Root(root, what)
+
+    def enter(self) -> tuple[int, int] | None:
+        """Make it the current directory: see `Root.enter`."""
+        return self._root.enter()
+
+    def _descend(self, parts: Sequence[str], make: bool = False) -> int:
+        """A handle on a directory, to look things up in it."""
+        handle = os.dup(self._root.handle())
+        try:
+            for part in parts:
+                if make:
+                    _make(handle, part)
+                handle = below(handle, part, SEARCH)
+        except OSError:
+            os.close(handle)
+            raise
+        return handle
 
     def _parent(self, path: str, make: bool = False) -> tuple[int, str]:
         """A handle on the directory that holds `path`, and the last part of it."""
         *above, name = parts_of(path)
-        handle = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            for part in above:
-                handle = _enter(handle, part, make)
+            return self._descend(above, make), name
         except OSError as error:
-            os.close(handle)
             raise _refusal(path, error) from None
-        return handle, name
 
     def open(self, path: str) -> tuple[int, int]:
         """A descriptor to read a regular file with, and its size."""
@@ -91,22 +108,13 @@ class Workspace:
         return Listing(self._scan, describe)
 
     def _scan(self, folder: str) -> Found:
-        handle = self._folder(folder)
+        handle = self._descend(folder.split("/") if folder else [])
         try:
+            handle = below(handle, ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             with os.scandir(handle) as found:
                 yield from found
         finally:
             os.close(handle)
-
-    def _folder(self, path: str) -> int:
-        handle = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            for part in path.split("/") if path else []:
-                handle = _enter(handle, part, make=False)
-        except OSError:
-            os.close(handle)
-            raise
-        return handle
 
 
 class NewFile:
@@ -149,15 +157,11 @@ class NewFile:
         os.close(self._handle)
 
 
-def _enter(handle: int, part: str, make: bool) -> int:
-    if make:
-        try:
-            os.mkdir(part, 0o700, dir_fd=handle)
-        except FileExistsError:
-            pass
-    below = os.open(part, _DIRECTORY, dir_fd=handle)
-    os.close(handle)
-    return below
+def _make(handle: int, part: str) -> None:
+    try:
+        os.mkdir(part, 0o700, dir_fd=handle)
+    except FileExistsError:
+        pass
 
 
 def _refuse_special(handle: int, name: str, path: str) -> None:
@@ -173,6 +177,6 @@ def _refuse_special(handle: int, name: str, path: str) -> None:
 def _refusal(path: str, error: OSError) -> FileRefused:
     if isinstance(error, (FileNotFoundError, NotADirectoryError)):
         return FileRefused("not_found", f"There is no file {path!r} in the workspace.")
-    if error.errno == errno.ELOOP:  # a link where none is followed
+    if error.errno == errno.ELOOP:  # a link where none is followed: see `below`
         return FileRefused("refused", f"{path!r} is a link, or lies behind one; links are not followed.")
     return FileRefused("refused", f"{path!r} cannot be used: {error.strerror}.")

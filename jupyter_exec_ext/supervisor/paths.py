@@ -30,6 +30,20 @@ class FileRefused(Exception):
         self.reason = reason
 
 
+def moved(directory: str) -> FileRefused:
+    """The refusal where a link has taken a directory's place."""
+    return FileRefused(
+        "refused",
+        f"{directory} was replaced by a link, or one above it was, and links are not followed; "
+        "put the directory back.",
+    )
+
+
+def gone(directory: str) -> FileRefused:
+    """The refusal where a directory is not there."""
+    return FileRefused("not_found", f"{directory} is gone; make it again.")
+
+
 def parts_of(path: str) -> list[str]:
     """The parts of a relative path, refused where they lead out of the workspace."""
     parts = path.split("/")

@@ -15,7 +15,7 @@ import stat
 import sys
 
 from ..listing import Listing
-from ..paths import FileRefused, describe, parts_of
+from ..paths import FileRefused, describe, gone, moved, parts_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,15 +58,27 @@ class Workspace:
     Parameters
     ----------
     root : str
-        The directory; it must exist.
+        The directory.
+    what : str
+        What it is, for messages.
     """
 
-    def __init__(self, root: str) -> None:
-        self.root = root
+    def __init__(self, root: str, what: str = "The working directory") -> None:
+        self.root, self._what = root, what
+        self._real = os.path.normcase(os.path.realpath(root))
+
+    def check(self) -> None:
+        """Raise `FileRefused` unless the directory is still there, and no link leads elsewhere instead."""
+        name = f"{self._what} {self.root}"
+        if os.path.normcase(os.path.realpath(self.root)) != self._real:
+            raise moved(name)
+        if not os.path.isdir(self.root):
+            raise gone(name)
 
     def _place(self, path: str, make: bool = False) -> str:
         """The full path, after every directory above has been looked at."""
         *above, name = names_of(path)
+        self.check()
         place = self.root
         try:
             for part in above:
@@ -74,8 +86,8 @@ class Workspace:
                 _enter(place, path, make)
         except OSError as error:
             raise _refusal(path, error) from None
-        real = os.path.realpath(place)
-        if os.path.normcase(real) != os.path.normcase(os.path.join(os.path.realpath(self.root), *above)):
+        real = os.path.normcase(os.path.realpath(place))
+        if real != os.path.normcase(os.path.join(self._real, *above)):
             raise _a_link(path)
         return os.path.join(place, name)
 
@@ -125,6 +137,7 @@ class Workspace:
         return Listing(self._scan, _described)
 
     def _scan(self, folder: str) -> Found:
+        self.check()
         with os.scandir(os.path.join(self.root, folder)) as found:
             yield from found
 
