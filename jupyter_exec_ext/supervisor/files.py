@@ -12,7 +12,7 @@ import os
 import stat
 
 from .listing import Listing
-from .paths import FileRefused, describe, parts_of
+from .paths import PRIVATE, WORKSPACE, FileRefused, describe, parts_of, permit, replaceable
 from .root import SEARCH, Root, below
 
 TYPE_CHECKING = False
@@ -29,13 +29,14 @@ class Workspace:
     ----------
     root : str
         The directory, absolute and without a link in it.
-    what : str
-        What it is, for messages.
+    private : bool
+        Whether it is the session's own: only the user may look into what is made there. Elsewhere
+        files and directories are made as any editor would make them.
     """
 
-    def __init__(self, root: str, what: str = "The working directory") -> None:
-        self.root = root
-        self._root = Root(root, what)
+    def __init__(self, root: str, private: bool = False) -> None:
+        self.root, self._private = root, private
+        self._root = Root(root, PRIVATE if private else WORKSPACE)
 
     def enter(self) -> tuple[int, int] | None:
         """Make it the current directory: see `Root.enter`."""
@@ -47,7 +48,7 @@ class Workspace:
         try:
             for part in parts:
                 if make:
-                    _make(handle, part)
+                    _make(handle, part, 0o700 if self._private else 0o777)
                 handle = below(handle, part, SEARCH)
         except OSError:
             os.close(handle)
@@ -83,8 +84,8 @@ class Workspace:
         """A `NewFile` that takes the place of `path` when it is complete."""
         handle, name = self._parent(path, make=True)
         try:
-            _refuse_special(handle, name, path)
-            return NewFile(handle, name, path)
+            mode = 0o600 if self._private else 0o666
+            return NewFile(handle, name, path, mode)
         except OSError as error:
             os.close(handle)
             raise _refusal(path, error) from None
@@ -118,13 +119,20 @@ class Workspace:
 
 
 class NewFile:
-    """A file while it is written: beside its place, under a name of its own."""
+    """A file while it is written: beside its place, under a name of its own.
 
-    def __init__(self, handle: int, name: str, path: str) -> None:
+    It takes over the permissions of the file that it replaces; `mode`, less the umask, is for one
+    that replaces none.
+    """
+
+    def __init__(self, handle: int, name: str, path: str, mode: int) -> None:
         self._handle, self._name, self._path = handle, name, path
+        self._mode = self._replaced()
         self._temporary = f".exec-{os.urandom(8).hex()}.part"
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        self.descriptor = os.open(self._temporary, flags, 0o600, dir_fd=handle)
+        # Until it is complete, nobody may read who could not read what it replaces.
+        first = mode if self._mode is None else 0o600
+        self.descriptor = os.open(self._temporary, flags, first, dir_fd=handle)
 
     def write(self, data: bytes) -> None:
         """Append bytes."""
@@ -138,7 +146,7 @@ class NewFile:
         The descriptor stays on this file, also when another run puts its own in the same place.
         """
         try:
-            _refuse_special(self._handle, self._name, self._path)
+            permit(self.descriptor, self._replaced() or self._mode)
             os.rename(self._temporary, self._name, src_dir_fd=self._handle, dst_dir_fd=self._handle)
         except BaseException:
             self.discard()
@@ -146,6 +154,14 @@ class NewFile:
         os.close(self._handle)
         os.lseek(self.descriptor, 0, os.SEEK_SET)
         return self.descriptor
+
+    def _replaced(self) -> int | None:
+        """The mode of the file that is there already, if one is. Raises `FileRefused` for what is none."""
+        try:
+            mode = os.stat(self._name, dir_fd=self._handle, follow_symlinks=False).st_mode
+        except FileNotFoundError:
+            return None
+        return replaceable(mode, self._path)
 
     def discard(self) -> None:
         """Leave nothing behind."""
@@ -157,21 +173,11 @@ class NewFile:
         os.close(self._handle)
 
 
-def _make(handle: int, part: str) -> None:
+def _make(handle: int, part: str, mode: int) -> None:
     try:
-        os.mkdir(part, 0o700, dir_fd=handle)
+        os.mkdir(part, mode, dir_fd=handle)
     except FileExistsError:
         pass
-
-
-def _refuse_special(handle: int, name: str, path: str) -> None:
-    # A link planted here would be followed by the next program that opens the path.
-    try:
-        mode = os.stat(name, dir_fd=handle, follow_symlinks=False).st_mode
-    except FileNotFoundError:
-        return
-    if not stat.S_ISREG(mode):
-        raise FileRefused("refused", f"{path!r} is there already and is not a regular file; remove it first.")
 
 
 def _refusal(path: str, error: OSError) -> FileRefused:

@@ -57,7 +57,7 @@ class Launcher:
     def __init__(self, config: dict[str, Any], tree: SubreaperTree, send: Callable[[bytes], None]) -> None:
         self._config, self._tree, self._send = config, tree, send
         self._workspace = Workspace(config["workspace"])
-        self._private = Workspace(config["private"], "The session's own directory")
+        self._private = Workspace(config["private"], private=True)
         self._print = self._fingerprint()
         self._shadows = Shadows()
         self.standby = Standby(tree, config.get("burst", BURST))

@@ -21,6 +21,9 @@ MAX_DEPTH = 256
 #: The longest path that may be asked for, in bytes; a system call takes 4096, with its end.
 MAX_PATH = 4000
 
+#: What the directories are called.
+WORKSPACE, PRIVATE = "The working directory", "The session's own directory"
+
 
 class FileRefused(Exception):
     """What was asked is not there, or not allowed; `reason` is a word of the error tree."""
@@ -69,3 +72,21 @@ def describe(path: str, entry: os.DirEntry[str]) -> dict[str, Any]:
     kinds = ((stat.S_ISREG, "file"), (stat.S_ISDIR, "directory"), (stat.S_ISLNK, "link"))
     kind = next((name for test, name in kinds if test(status.st_mode)), "other")
     return {"path": shown, "type": kind, "size": status.st_size, "modified": status.st_mtime}
+
+
+def replaceable(mode: int, path: str) -> int:
+    """The mode of a regular file; anything else is not replaced."""
+    if not stat.S_ISREG(mode):
+        # A link planted here would be followed by the next program that opens the path.
+        raise FileRefused("refused", f"{path!r} is there already and is not a regular file; remove it first.")
+    return mode
+
+
+def permit(descriptor: int, mode: int | None) -> None:
+    """Give a file the permissions of the one that it replaces, but never setuid or setgid."""
+    if mode is None or not hasattr(os, "fchmod"):
+        return
+    try:
+        os.fchmod(descriptor, mode & 0o777)
+    except OSError:
+        pass  # a file system without permissions

@@ -15,7 +15,17 @@ import stat
 import sys
 
 from ..listing import Listing
-from ..paths import FileRefused, describe, gone, moved, parts_of
+from ..paths import (
+    PRIVATE,
+    WORKSPACE,
+    FileRefused,
+    describe,
+    gone,
+    moved,
+    parts_of,
+    permit,
+    replaceable,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,17 +69,18 @@ class Workspace:
     ----------
     root : str
         The directory.
-    what : str
-        What it is, for messages.
+    private : bool
+        Whether it is the session's own: only the user may look into what is made there. Elsewhere
+        files and directories are made as any editor would make them.
     """
 
-    def __init__(self, root: str, what: str = "The working directory") -> None:
-        self.root, self._what = root, what
+    def __init__(self, root: str, private: bool = False) -> None:
+        self.root, self._private = root, private
         self._real = os.path.normcase(os.path.realpath(root))
 
     def check(self) -> None:
         """Raise `FileRefused` unless the directory is still there, and no link leads elsewhere instead."""
-        name = f"{self._what} {self.root}"
+        name = f"{PRIVATE if self._private else WORKSPACE} {self.root}"
         if os.path.normcase(os.path.realpath(self.root)) != self._real:
             raise moved(name)
         if not os.path.isdir(self.root):
@@ -83,7 +94,9 @@ class Workspace:
         try:
             for part in above:
                 place = os.path.join(place, part)
-                _enter(place, path, make)
+                if make:
+                    _make(place, 0o700 if self._private else 0o777)
+                _enter(place, path)
         except OSError as error:
             raise _refusal(path, error) from None
         real = os.path.normcase(os.path.realpath(place))
@@ -113,8 +126,7 @@ class Workspace:
         """A `NewFile` that takes the place of `path` when it is complete."""
         place = self._place(path, make=True)
         try:
-            _refuse_special(place, path)
-            return NewFile(place, path)
+            return NewFile(place, path, 0o600 if self._private else 0o666)
         except OSError as error:
             raise _refusal(path, error) from None
 
@@ -143,12 +155,19 @@ class Workspace:
 
 
 class NewFile:
-    """A file while it is written: beside its place, under a name of its own."""
+    """A file while it is written: beside its place, under a name of its own.
 
-    def __init__(self, place: str, path: str) -> None:
+    It takes over the permissions of the file that it replaces; `mode`, less the umask, is for one
+    that replaces none.
+    """
+
+    def __init__(self, place: str, path: str, mode: int) -> None:
         self._place, self._path = place, path
+        self._mode = self._replaced()
         self._temporary = os.path.join(os.path.dirname(place), f".exec-{os.urandom(8).hex()}.part")
-        self._descriptor = os.open(self._temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | _FLAGS, 0o600)
+        # Until it is complete, nobody may read who could not read what it replaces.
+        first = mode if self._mode is None else 0o600
+        self._descriptor = os.open(self._temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | _FLAGS, first)
 
     def write(self, data: bytes) -> None:
         """Append bytes."""
@@ -159,7 +178,7 @@ class NewFile:
     def commit(self) -> int:
         """Put the file in its place and return a descriptor at its beginning, to read it with."""
         try:
-            _refuse_special(self._place, self._path)
+            permit(self._descriptor, self._replaced() or self._mode)
             # An open file cannot be renamed on Windows.
             os.close(self._descriptor)
             self._descriptor = -1
@@ -168,6 +187,14 @@ class NewFile:
             self.discard()
             raise
         return os.open(self._place, os.O_RDONLY | _FLAGS)
+
+    def _replaced(self) -> int | None:
+        """The mode of the file that is there already, if one is. Raises `FileRefused` for what is none."""
+        try:
+            status = os.lstat(self._place)
+        except FileNotFoundError:
+            return None
+        return replaceable(0 if is_link(status) else status.st_mode, self._path)
 
     def discard(self) -> None:
         """Leave nothing behind."""
@@ -180,27 +207,19 @@ class NewFile:
             pass  # the program removed it, or its directory, first
 
 
-def _enter(place: str, path: str, make: bool) -> None:
-    if make:
-        try:
-            os.mkdir(place, 0o700)
-        except FileExistsError:
-            pass
+def _make(place: str, mode: int) -> None:
+    try:
+        os.mkdir(place, mode)
+    except FileExistsError:
+        pass
+
+
+def _enter(place: str, path: str) -> None:
     status = os.lstat(place)
     if is_link(status):
         raise _a_link(path)
     if not stat.S_ISDIR(status.st_mode):
         raise NotADirectoryError
-
-
-def _refuse_special(place: str, path: str) -> None:
-    # A link planted here would be followed by the next program that opens the path.
-    try:
-        status = os.lstat(place)
-    except FileNotFoundError:
-        return
-    if is_link(status) or not stat.S_ISREG(status.st_mode):
-        raise FileRefused("refused", f"{path!r} is there already and is not a regular file; remove it first.")
 
 
 def _described(path: str, entry: os.DirEntry[str]) -> dict[str, Any]:

@@ -52,7 +52,7 @@ class Launcher:
     def __init__(self, config: dict[str, Any], send: Callable[[bytes], None]) -> None:
         self._workspace, self._private = str(config["workspace"]), str(config["private"])
         self._files = Workspace(self._workspace)
-        self._own_files = Workspace(self._private, "The session's own directory")
+        self._own_files = Workspace(self._private, private=True)
         self._send = send
         # A process's current directory cannot be removed or renamed on Windows: not the user's.
         os.chdir(self._private)
