@@ -121,7 +121,10 @@ class Supervisor:
             if descriptor in ready:
                 run.read(descriptor, now)
         if run.writer() in ready:
-            run.write()
+            run.typist.write()
+        taken = run.typist.taken()
+        if taken:
+            self._send(control(run.channel, "taken", bytes=taken))
         dropped = run.output.news(now)
         if dropped is not None:
             self._send(control(run.channel, "dropping", dropped=dropped))
