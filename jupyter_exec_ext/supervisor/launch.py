@@ -52,11 +52,15 @@ class Launcher:
     tree : tree.SubreaperTree
     send : callable
         Takes the bytes of a frame.
+
+    Attributes
+    ----------
+    workspace : Workspace
     """
 
     def __init__(self, config: dict[str, Any], tree: SubreaperTree, send: Callable[[bytes], None]) -> None:
         self._config, self._tree, self._send = config, tree, send
-        self._workspace = Workspace(config["workspace"])
+        self.workspace = Workspace(config["workspace"])
         self._private = Workspace(config["private"], private=True)
         self._print = self._fingerprint()
         self._shadows = Shadows()
@@ -69,7 +73,7 @@ class Launcher:
         child.no_core_dumps()
 
     def _enter(self) -> None:
-        place = self._workspace.enter()
+        place = self.workspace.enter()
         if place != self._place:
             self.standby.dismiss()  # it is where we were, and the workspace has been made anew
             self._place = place
@@ -100,7 +104,7 @@ class Launcher:
         if not name:
             os.makedirs(root, mode=0o700, exist_ok=True)  # an earlier block may have removed it
         name = name or f"block-{channel}{fields['suffix']}"
-        file = (self._workspace if fields.get("file") else self._private).create(name)
+        file = (self.workspace if fields.get("file") else self._private).create(name)
         try:
             file.write(fields["code"].encode("utf-8", "surrogatepass"))
         except OSError:
