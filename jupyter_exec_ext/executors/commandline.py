@@ -213,13 +213,13 @@ class CommandLineCodeExecutor(WorkspaceFiles, CodeExecutor):
                 await channel.send("interrupt")
 
     async def send_input(self, value: str) -> None:
-        """Give the program a line. Raises `Conflict` where it cannot take one."""
+        """Give the program a line. Raises `Conflict` where it cannot take one, or too many wait for it."""
         execution = self._execution
         if execution is None or execution.channel is None:
             raise Conflict("Nothing runs that could take input.")
         if not execution.options.allow_stdin:
             raise Conflict("This execution was started without allow_stdin, so it takes no input.")
-        await execution.channel.send_data(value.encode("utf-8") + b"\n")
+        await execution.channel.type(value.encode("utf-8") + b"\n")
 
     async def _ready(self) -> SupervisorClient:
         if not self.alive and self._execution is None:

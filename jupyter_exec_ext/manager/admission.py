@@ -13,7 +13,7 @@ from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING
 
 from ..blocks import extract_markdown, file_name_of
-from ..errors import InvalidRequest, Refused, UnknownLanguage
+from ..errors import EnvironmentFailed, InvalidRequest, Refused, UnknownLanguage
 from ..executors.base import RunOptions
 from ..models import CodeBlock, ExecutionRequest
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..environments.base import PythonEnvironment
     from ..languages import Language
 
-__all__ = ["blocks_as_given", "blocks_of", "body_hash", "folder_of", "options_of"]
+__all__ = ["blocks_as_given", "blocks_of", "body_hash", "folder_of", "options_of", "still_there"]
 
 
 def body_hash(request: ExecutionRequest) -> str:
@@ -82,6 +82,15 @@ def folder_of(root: Path, path: str | None) -> Path:
     if not is_folder:
         raise _no_folder(path, "it is a file; name the folder it is in")
     return folder
+
+
+def still_there(folder: Path) -> None:
+    """Raise `EnvironmentFailed` where a link leads elsewhere by now from what `folder_of` returned."""
+    if Path(os.path.realpath(folder)) != folder:
+        raise EnvironmentFailed(
+            f"The working directory {folder} was replaced by a link, or one above it was, and links are not "
+            "followed; put the directory back."
+        )
 
 
 def _is_windows_absolute(path: str) -> bool:

@@ -16,7 +16,7 @@ from ..errors import NotFound, QueueFull, Unavailable
 from ..events import Outcome
 from ..executors.base import CodeExecutor
 from ..models import Execution, Session, SessionRequest, now
-from .admission import folder_of
+from .admission import folder_of, still_there
 from .deadlines import Patience, closing
 from .execution import ended_as
 from .session import LiveSession
@@ -220,6 +220,7 @@ class SessionManager(LoggingConfigurable):
             self.registry.usage.enter(environment, model.id)
             self.registry.usage.check(environment)
             place = self.registry.get(model.environment)
+            still_there(folder)
             return self.factory.for_environment(place, folder, self.lease.session_path(model.id))
 
         return LiveSession(

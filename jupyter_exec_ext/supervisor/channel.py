@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, NamedTuple, Protocol
 
-from ..errors import ExecError, SessionLost
+from ..errors import Conflict, ExecError, SessionLost
 from . import frames
 
 __all__ = ["Channel", "Frame", "Stream"]
@@ -42,6 +42,7 @@ class Channel:
         self.number = number
         self._stream = stream
         self._queue: asyncio.Queue[Frame | None] = asyncio.Queue(PENDING)
+        self._untaken = 0
 
     async def send(self, op: str, **fields: Any) -> None:
         """Send a control frame."""
@@ -50,6 +51,21 @@ class Channel:
     async def send_data(self, data: bytes) -> None:
         """Send bytes; none at all mean the end."""
         await self._stream.write(frames.frame(frames.DATA, self.number, data))
+
+    async def type(self, data: bytes) -> None:
+        """Give a program input. Raises `Conflict` where too much of it would wait to be read."""
+        if self._untaken + len(data) > frames.MAX_TYPED:
+            raise Conflict(
+                f"The program has {self._untaken:,} bytes of input to read yet, and no more than "
+                f"{frames.MAX_TYPED:,} may wait; send less at once, or wait until it has read them."
+            )
+        self._untaken += len(data)
+        await self.send_data(data)
+
+    def _taken(self, count: Any) -> None:
+        if type(count) is not int or not 0 < count <= self._untaken:
+            raise frames.FrameError("more input was taken than was given")
+        self._untaken -= count
 
     async def receive(self) -> Frame:
         """The next frame. Raises `SessionLost` or `ProtocolError` where there will be none."""
@@ -62,6 +78,9 @@ class Channel:
 
     async def put(self, frame: Frame | None) -> None:
         """Hand over a frame; waits while its reader is behind (the client's task calls this)."""
+        if frame is not None and frame.op == "taken":
+            self._taken(frame.fields.get("bytes"))
+            return
         await self._queue.put(frame)
 
     def end(self) -> None:

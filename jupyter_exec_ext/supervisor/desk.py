@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Protocol
 
+    from .listing import Listing
+
     class NewFile(Protocol):
         """A file while it is written."""
 
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
         def open(self, path: str) -> tuple[int, int]: ...
         def create(self, path: str) -> NewFile: ...
         def delete(self, path: str) -> None: ...
-        def list(self) -> tuple[list[dict[str, Any]], bool]: ...
+        def list(self) -> Listing: ...
 
 
 class Desk:
@@ -45,16 +47,17 @@ class Desk:
         self._workspace, self._send = workspace, send
         self._reading: dict[int, int] = {}
         self._writing: dict[int, NewFile] = {}
+        self._listing: dict[int, Listing] = {}
 
     @property
     def busy(self) -> bool:
-        """Whether a file is on its way out."""
-        return bool(self._reading)
+        """Whether a file or a list is on its way out."""
+        return bool(self._reading or self._listing)
 
     @property
     def idle(self) -> bool:
-        """Whether no file is on its way in or out."""
-        return not self._reading and not self._writing
+        """Whether nothing is on its way in or out."""
+        return not self.busy and not self._writing
 
     def handle(self, channel: int, op: str, fields: dict[str, Any]) -> None:
         """Begin, or do, what a control frame asks."""
@@ -77,10 +80,7 @@ class Desk:
         self._send(control(channel, "refused", reason=reason, message=text))
 
     def _list(self, channel: int, path: str) -> None:
-        entries, more = self._workspace.list()
-        for start in range(0, len(entries), 1000):
-            self._send(control(channel, "entries", entries=entries[start : start + 1000]))
-        self._send(control(channel, "done", more=more, limit=MAX_ENTRIES))
+        self._listing[channel] = self._workspace.list()
 
     def _get(self, channel: int, path: str) -> None:
         descriptor, size = self._workspace.open(path)
@@ -114,20 +114,37 @@ class Desk:
             self._refuse(channel, error)
 
     def proceed(self) -> None:
-        """Send the next piece of each file that goes out."""
+        """Send the next piece of each file that goes out, and of one list."""
         for channel, descriptor in list(self._reading.items()):
             try:
-                data = os.read(descriptor, CHUNK)
+                self._read_on(channel, descriptor)
             except OSError as error:  # a disk or a network file system that failed
                 self._abandon(channel)
                 self._refuse(channel, error)
-                continue
-            if data:
-                self._send(frame(DATA, channel, data))
-            else:
-                del self._reading[channel]
-                os.close(descriptor)
-                self._send(control(channel, "done"))
+        # A slice of a list takes its time, so each turn has one: of that which has waited longest.
+        for channel in list(self._listing)[:1]:
+            try:
+                self._list_on(channel, self._listing.pop(channel))
+            except (OSError, FileRefused) as error:
+                self._refuse(channel, error)
+
+    def _read_on(self, channel: int, descriptor: int) -> None:
+        data = os.read(descriptor, CHUNK)
+        if data:
+            self._send(frame(DATA, channel, data))
+            return
+        del self._reading[channel]
+        os.close(descriptor)
+        self._send(control(channel, "done"))
+
+    def _list_on(self, channel: int, listing: Listing) -> None:
+        entries = listing.slice()
+        if entries:
+            self._send(control(channel, "entries", entries=entries))
+        if listing.done:
+            self._send(control(channel, "done", more=listing.more, limit=MAX_ENTRIES))
+        else:
+            self._listing[channel] = listing
 
     def _abandon(self, channel: int) -> None:
         descriptor = self._reading.pop(channel, None)
@@ -136,8 +153,11 @@ class Desk:
         file = self._writing.pop(channel, None)
         if file is not None:
             file.discard()
+        listing = self._listing.pop(channel, None)
+        if listing is not None:
+            listing.close()
 
     def close(self) -> None:
         """Leave no half-written file."""
-        for channel in list(self._reading) + list(self._writing):
+        for channel in [*self._reading, *self._writing, *self._listing]:
             self._abandon(channel)

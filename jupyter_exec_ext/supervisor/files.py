@@ -11,13 +11,15 @@ import errno
 import os
 import stat
 
-from .paths import MAX_ENTRIES, FileRefused, describe, parts_of
+from .listing import Listing
+from .paths import PRIVATE, WORKSPACE, FileRefused, describe, parts_of, permit, replaceable
+from .root import SEARCH, Root, below
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Sequence
 
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    from .listing import Found
 
 
 class Workspace:
@@ -26,23 +28,40 @@ class Workspace:
     Parameters
     ----------
     root : str
-        The directory; it must exist.
+        The directory, absolute and without a link in it.
+    private : bool
+        Whether it is the session's own: only the user may look into what is made there. Elsewhere
+        files and directories are made as any editor would make them.
     """
 
-    def __init__(self, root: str) -> None:
-        self.root = root
+    def __init__(self, root: str, private: bool = False) -> None:
+        self.root, self._private = root, private
+        self._root = Root(root, PRIVATE if private else WORKSPACE)
+
+    def enter(self) -> tuple[int, int] | None:
+        """Make it the current directory: see `Root.enter`."""
+        return self._root.enter()
+
+    def _descend(self, parts: Sequence[str], make: bool = False) -> int:
+        """A handle on a directory, to look things up in it."""
+        handle = os.dup(self._root.handle())
+        try:
+            for part in parts:
+                if make:
+                    _make(handle, part, 0o700 if self._private else 0o777)
+                handle = below(handle, part, SEARCH)
+        except OSError:
+            os.close(handle)
+            raise
+        return handle
 
     def _parent(self, path: str, make: bool = False) -> tuple[int, str]:
         """A handle on the directory that holds `path`, and the last part of it."""
         *above, name = parts_of(path)
-        handle = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            for part in above:
-                handle = _enter(handle, part, make)
+            return self._descend(above, make), name
         except OSError as error:
-            os.close(handle)
             raise _refusal(path, error) from None
-        return handle, name
 
     def open(self, path: str) -> tuple[int, int]:
         """A descriptor to read a regular file with, and its size."""
@@ -65,8 +84,8 @@ class Workspace:
         """A `NewFile` that takes the place of `path` when it is complete."""
         handle, name = self._parent(path, make=True)
         try:
-            _refuse_special(handle, name, path)
-            return NewFile(handle, name, path)
+            mode = 0o600 if self._private else 0o666
+            return NewFile(handle, name, path, mode)
         except OSError as error:
             os.close(handle)
             raise _refusal(path, error) from None
@@ -85,41 +104,35 @@ class Workspace:
         finally:
             os.close(handle)
 
-    def list(self) -> tuple[list[dict[str, Any]], bool]:
-        """What is in the workspace, links as links, and whether there is more than is named."""
-        entries: list[dict[str, Any]] = []
-        todo = [""]
-        for folder in todo:
-            try:
-                handle = self._folder(folder)
-            except OSError:
-                continue  # removed, replaced or made unreadable since its parent was read
-            try:
-                if not _scan(handle, folder, entries, todo):
-                    return entries, True
-            finally:
-                os.close(handle)
-        return entries, False
+    def list(self) -> Listing:
+        """What is in the workspace, links as links."""
+        return Listing(self._scan, describe)
 
-    def _folder(self, path: str) -> int:
-        handle = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    def _scan(self, folder: str) -> Found:
+        handle = self._descend(folder.split("/") if folder else [])
         try:
-            for part in path.split("/") if path else []:
-                handle = _enter(handle, part, make=False)
-        except OSError:
+            handle = below(handle, ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            with os.scandir(handle) as found:
+                yield from found
+        finally:
             os.close(handle)
-            raise
-        return handle
 
 
 class NewFile:
-    """A file while it is written: beside its place, under a name of its own."""
+    """A file while it is written: beside its place, under a name of its own.
 
-    def __init__(self, handle: int, name: str, path: str) -> None:
+    It takes over the permissions of the file that it replaces; `mode`, less the umask, is for one
+    that replaces none.
+    """
+
+    def __init__(self, handle: int, name: str, path: str, mode: int) -> None:
         self._handle, self._name, self._path = handle, name, path
+        self._mode = self._replaced()
         self._temporary = f".exec-{os.urandom(8).hex()}.part"
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        self.descriptor = os.open(self._temporary, flags, 0o600, dir_fd=handle)
+        # Until it is complete, nobody may read who could not read what it replaces.
+        first = mode if self._mode is None else 0o600
+        self.descriptor = os.open(self._temporary, flags, first, dir_fd=handle)
 
     def write(self, data: bytes) -> None:
         """Append bytes."""
@@ -133,7 +146,7 @@ class NewFile:
         The descriptor stays on this file, also when another run puts its own in the same place.
         """
         try:
-            _refuse_special(self._handle, self._name, self._path)
+            permit(self.descriptor, self._replaced() or self._mode)
             os.rename(self._temporary, self._name, src_dir_fd=self._handle, dst_dir_fd=self._handle)
         except BaseException:
             self.discard()
@@ -141,6 +154,14 @@ class NewFile:
         os.close(self._handle)
         os.lseek(self.descriptor, 0, os.SEEK_SET)
         return self.descriptor
+
+    def _replaced(self) -> int | None:
+        """The mode of the file that is there already, if one is. Raises `FileRefused` for what is none."""
+        try:
+            mode = os.stat(self._name, dir_fd=self._handle, follow_symlinks=False).st_mode
+        except FileNotFoundError:
+            return None
+        return replaceable(mode, self._path)
 
     def discard(self) -> None:
         """Leave nothing behind."""
@@ -152,43 +173,16 @@ class NewFile:
         os.close(self._handle)
 
 
-def _enter(handle: int, part: str, make: bool) -> int:
-    if make:
-        try:
-            os.mkdir(part, 0o700, dir_fd=handle)
-        except FileExistsError:
-            pass
-    below = os.open(part, _DIRECTORY, dir_fd=handle)
-    os.close(handle)
-    return below
-
-
-def _refuse_special(handle: int, name: str, path: str) -> None:
-    # A link planted here would be followed by the next program that opens the path.
+def _make(handle: int, part: str, mode: int) -> None:
     try:
-        mode = os.stat(name, dir_fd=handle, follow_symlinks=False).st_mode
-    except FileNotFoundError:
-        return
-    if not stat.S_ISREG(mode):
-        raise FileRefused("refused", f"{path!r} is there already and is not a regular file; remove it first.")
+        os.mkdir(part, mode, dir_fd=handle)
+    except FileExistsError:
+        pass
 
 
 def _refusal(path: str, error: OSError) -> FileRefused:
     if isinstance(error, (FileNotFoundError, NotADirectoryError)):
         return FileRefused("not_found", f"There is no file {path!r} in the workspace.")
-    if error.errno == errno.ELOOP:  # a link where none is followed
+    if error.errno == errno.ELOOP:  # a link where none is followed: see `below`
         return FileRefused("refused", f"{path!r} is a link, or lies behind one; links are not followed.")
     return FileRefused("refused", f"{path!r} cannot be used: {error.strerror}.")
-
-
-def _scan(handle: int, folder: str, entries: list[dict[str, Any]], todo: list[str]) -> bool:
-    """Describe what is in a directory, and add those in it to `todo`; False where there is no more room."""
-    with os.scandir(handle) as scan:
-        for entry in scan:
-            if len(entries) >= MAX_ENTRIES:
-                return False
-            path = folder + "/" + entry.name if folder else entry.name
-            entries.append(describe(path, entry))
-            if entry.is_dir(follow_symlinks=False):
-                todo.append(path)
-    return True

@@ -35,6 +35,9 @@ CHUNK = 65536
 MAX_UP = 8 * 1024 * 1024
 #: The longest frame the server may send: a block of code as JSON.
 MAX_DOWN = 256 * 1024 * 1024
+#: The most bytes of input that may wait for a program to read them, besides what its pipe holds. The
+#: supervisor says how many were taken (``taken`` with ``bytes``), and the server sends no more than these.
+MAX_TYPED = 1024 * 1024
 
 TYPES = frozenset((CONTROL, DATA, STDOUT, STDERR))
 

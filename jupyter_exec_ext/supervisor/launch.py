@@ -52,23 +52,36 @@ class Launcher:
     tree : tree.SubreaperTree
     send : callable
         Takes the bytes of a frame.
+
+    Attributes
+    ----------
+    workspace : Workspace
     """
 
     def __init__(self, config: dict[str, Any], tree: SubreaperTree, send: Callable[[bytes], None]) -> None:
         self._config, self._tree, self._send = config, tree, send
+        self.workspace = Workspace(config["workspace"])
+        self._private = Workspace(config["private"], private=True)
         self._print = self._fingerprint()
         self._shadows = Shadows()
         self.standby = Standby(tree, config.get("burst", BURST))
-        os.chdir(config["workspace"])
+        self._place: tuple[int, int] | None = None
+        try:
+            self._enter()
+        except FileRefused:
+            pass  # every run will say so
         child.no_core_dumps()
+
+    def _enter(self) -> None:
+        place = self.workspace.enter()
+        if place != self._place:
+            self.standby.dismiss()  # it is where we were, and the workspace has been made anew
+            self._place = place
 
     def launch(self, channel: int, fields: dict[str, Any]) -> Run:
         """Start the program of a ``run`` request. Raises `StartFailed`."""
         try:
-            os.chdir(self._config["workspace"])  # it may have been made anew
-        except OSError:
-            raise StartFailed("The working directory {} is gone.".format(self._config["workspace"])) from None
-        try:
+            self._enter()
             job = self._job(channel, fields)
         except (OSError, FileRefused) as error:
             raise StartFailed(_why(error)) from None
@@ -91,7 +104,7 @@ class Launcher:
         if not name:
             os.makedirs(root, mode=0o700, exist_ok=True)  # an earlier block may have removed it
         name = name or f"block-{channel}{fields['suffix']}"
-        file = Workspace(root).create(name)
+        file = (self.workspace if fields.get("file") else self._private).create(name)
         try:
             file.write(fields["code"].encode("utf-8", "surrogatepass"))
         except OSError:
@@ -101,7 +114,8 @@ class Launcher:
         path = os.path.join(root, name)
         first = os.path.dirname(path) if fields.get("file") else workspace
         settings = {"extra": fields.get("env", {}), "limits": fields.get("limits", {})}
-        return {"path": path, "first": first, "cwd": workspace, **settings}
+        # Not by its path, where there may be something else by then: the new process is there already.
+        return {"path": path, "first": first, "cwd": ".", **settings}
 
     def _spawn(self, fields: dict[str, Any], job: dict[str, Any]) -> tuple[int, Ours]:
         argv = fields["argv"]

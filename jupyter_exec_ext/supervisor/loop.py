@@ -14,7 +14,6 @@ import time
 from collections import deque
 
 from .desk import Desk
-from .files import Workspace
 from .frames import CHUNK, CONTROL, DATA, MAX_DOWN, VERSION, FrameError, Splitter, control, message
 from .launch import Launcher, Saved
 from .pipes import StartFailed
@@ -50,7 +49,7 @@ class Supervisor:
         self._outbox: deque[bytes] = deque()
         self._waiting = 0
         self._launcher = Launcher(config, tree, self._send)
-        self._desk = Desk(Workspace(config["workspace"]), self._send)
+        self._desk = Desk(self._launcher.workspace, self._send)
         self._run: Run | None = None
         self._wake, waker = os.pipe()
         for descriptor in (self._wake, waker, sink):
@@ -121,7 +120,10 @@ class Supervisor:
             if descriptor in ready:
                 run.read(descriptor, now)
         if run.writer() in ready:
-            run.write()
+            run.typist.write()
+        taken = run.typist.taken()
+        if taken:
+            self._send(control(run.channel, "taken", bytes=taken))
         dropped = run.output.news(now)
         if dropped is not None:
             self._send(control(run.channel, "dropping", dropped=dropped))

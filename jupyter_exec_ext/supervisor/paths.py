@@ -14,6 +14,15 @@ if TYPE_CHECKING:
 
 #: The most entries a listing names.
 MAX_ENTRIES = 10000
+#: The most bytes of JSON that a listing takes: some 30,000 ordinary entries.
+MAX_LISTED = 4 * 1024 * 1024
+#: How many directories deep a listing goes: each is opened part by part, from the workspace on.
+MAX_DEPTH = 256
+#: The longest path that may be asked for, in bytes; a system call takes 4096, with its end.
+MAX_PATH = 4000
+
+#: What the directories are called.
+WORKSPACE, PRIVATE = "The working directory", "The session's own directory"
 
 
 class FileRefused(Exception):
@@ -22,6 +31,20 @@ class FileRefused(Exception):
     def __init__(self, reason: str, message: str) -> None:
         Exception.__init__(self, message)
         self.reason = reason
+
+
+def moved(directory: str) -> FileRefused:
+    """The refusal where a link has taken a directory's place."""
+    return FileRefused(
+        "refused",
+        f"{directory} was replaced by a link, or one above it was, and links are not followed; "
+        "put the directory back.",
+    )
+
+
+def gone(directory: str) -> FileRefused:
+    """The refusal where a directory is not there."""
+    return FileRefused("not_found", f"{directory} is gone; make it again.")
 
 
 def parts_of(path: str) -> list[str]:
@@ -33,19 +56,37 @@ def parts_of(path: str) -> list[str]:
         raise FileRefused("invalid", f"{path[:200]!a} is not text, so it is no path.") from None
     if not path or "\0" in path or any(part in ("", ".", "..") for part in parts):
         raise FileRefused("invalid", f"{path[:200]!r} is not a path inside the workspace.")
-    if any(len(os.fsencode(part)) > 255 for part in parts) or len(os.fsencode(path)) > 4000:
+    if any(len(os.fsencode(part)) > 255 for part in parts) or len(os.fsencode(path)) > MAX_PATH:
         raise FileRefused("invalid", f"The path {path[:40]!r}... is too long for a file name.")
     return parts
 
 
 def describe(path: str, entry: os.DirEntry[str]) -> dict[str, Any]:
     """What a listing says of an entry; a link is a link."""
-    try:
-        status = entry.stat(follow_symlinks=False)
-    except OSError:
-        return {"path": path, "type": "other", "size": 0, "modified": 0}
-    kinds = ((stat.S_ISREG, "file"), (stat.S_ISDIR, "directory"), (stat.S_ISLNK, "link"))
-    kind = next((name for test, name in kinds if test(status.st_mode)), "other")
     # A name that is not UTF-8 is shown with replacement characters and cannot be asked for.
     shown = os.fsencode(path).decode("utf-8", "replace")
+    try:
+        status = entry.stat(follow_symlinks=False)
+    except OSError:  # removed since its directory was read
+        return {"path": shown, "type": "other", "size": 0, "modified": 0.0}
+    kinds = ((stat.S_ISREG, "file"), (stat.S_ISDIR, "directory"), (stat.S_ISLNK, "link"))
+    kind = next((name for test, name in kinds if test(status.st_mode)), "other")
     return {"path": shown, "type": kind, "size": status.st_size, "modified": status.st_mtime}
+
+
+def replaceable(mode: int, path: str) -> int:
+    """The mode of a regular file; anything else is not replaced."""
+    if not stat.S_ISREG(mode):
+        # A link planted here would be followed by the next program that opens the path.
+        raise FileRefused("refused", f"{path!r} is there already and is not a regular file; remove it first.")
+    return mode
+
+
+def permit(descriptor: int, mode: int | None) -> None:
+    """Give a file the permissions of the one that it replaces, but never setuid or setgid."""
+    if mode is None or not hasattr(os, "fchmod"):
+        return
+    try:
+        os.fchmod(descriptor, mode & 0o777)
+    except OSError:
+        pass  # a file system without permissions

@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections import deque
 
 from . import asking
 from .frames import CHUNK, STDERR, STDOUT
 from .memory import OutOfMemoryKills
 from .output import Output
 from .tree import signal_group
+from .typist import Typist
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,8 +72,7 @@ class Run:
         self._tree, self._grace = tree, grace
         self._readers = {_given(pipes["stdout"]): STDOUT, _given(pipes["stderr"]): STDERR}
         self._problems = _given(pipes["problems"])
-        self.stdin = pipes["stdin"]
-        self._typed: deque[bytes] = deque()
+        self.typist = Typist(pipes["stdin"])
         self._asked = False
         self._started = self._spoke = self._looked = time.monotonic()
         self._deadline = None if timeout is None else self._started + timeout
@@ -96,7 +95,7 @@ class Run:
 
     def writer(self) -> int | None:
         """The descriptor to write to, where something is typed and not yet taken."""
-        return self.stdin if self._typed and self.stdin is not None else None
+        return None if self.typist.idle else self.typist.pipe
 
     def due(self) -> float | None:
         """When to call `advance` next (monotonic seconds), or None."""
@@ -127,46 +126,23 @@ class Run:
 
     def type(self, data: bytes) -> None:
         """Give the program bytes to read; none: the end of its input."""
-        self._typed.append(data)
         self._asked = False
         self.output.line = bytearray()  # what is typed ends the line on a terminal, too: the prompt is over
-        self.write()
-
-    def write(self) -> None:
-        """Hand over as much of what was typed as the pipe takes."""
-        while self._typed and self.stdin is not None:
-            data = self._typed.popleft()
-            if not data:
-                self._close_stdin()
-                return
-            try:
-                written = os.write(self.stdin, data)
-            except BlockingIOError:
-                self._typed.appendleft(data)
-                return
-            except BrokenPipeError:
-                self._close_stdin()  # nobody will ever read it
-                return
-            if written < len(data):
-                self._typed.appendleft(data[written:])
-
-    def _close_stdin(self) -> None:
-        if self.stdin is not None:
-            os.close(self.stdin)
-            self.stdin = None
+        self.typist.type(data)
 
     def _may_ask(self) -> bool:
-        return self.stdin is not None and not self._asked and not self._typed and self.status is None
+        return self.typist.pipe is not None and self.typist.idle and not self._asked and self.status is None
 
     def asks(self, now: float) -> bool:
         """Whether the program has begun to wait for input since the last time it was given any."""
-        if self.stdin is None or not self._may_ask() or now - self._looked < asking.INTERVAL:
+        stdin = self.typist.pipe
+        if stdin is None or not self._may_ask() or now - self._looked < asking.INTERVAL:
             return False
         self._looked = now
-        if asking.unread(self.stdin):
+        if asking.unread(stdin):
             return False
         if asking.can_tell():
-            self._asked = asking.waits(self._tree.family(self.pid), os.fstat(self.stdin).st_ino)
+            self._asked = asking.waits(self._tree.family(self.pid), os.fstat(stdin).st_ino)
         else:
             self._asked = now - self._spoke >= asking.SILENCE
         if self._asked:
@@ -248,7 +224,7 @@ class Run:
             os.set_blocking(descriptor, False)
             self._drain(descriptor, now)
         self.output.finish(now, note)
-        self._close_stdin()
+        self.typist.close()
         os.set_blocking(self._problems, False)
         try:
             problem = os.read(self._problems, 4096).decode("utf-8", "replace")

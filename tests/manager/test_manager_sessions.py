@@ -253,3 +253,22 @@ async def test_P8_a_run_whose_supervisor_is_killed_ends_and_the_next_one_works(h
         assert ended.verdict.cause
         assert ended.output == "began\n"
         assert (await it.run("print(1)", session=session)).output == "1\n"
+
+
+async def test_a_session_that_starts_afresh_does_not_follow_a_link_in_its_folders_place(house: Any) -> None:
+    async with house() as it:
+        (it.root / "sub").mkdir()
+        outside = it.root / "outside"
+        outside.mkdir()
+        session = await it.session(path="sub")
+        code = "import os\nhere = os.getcwd()\nos.rename(here, here + '-old')\nos.symlink({!r}, here)"
+        assert (await it.run(code.format(str(outside)), session=session)).status == "ok"
+
+        for child in psutil.Process().children(recursive=True):
+            child.kill()
+        await asyncio.sleep(0.2)
+        after = await it.run("open('planted', 'w')", session=session)
+
+        assert after.status == "env_error"
+        assert "replaced by a link" in (after.verdict.cause or "")
+        assert list(outside.iterdir()) == []

@@ -59,9 +59,6 @@ def test_what_is_written_is_read_again(session: Session, data: bytes) -> None:
     assert write(session, "folder/below/file.bin", data)["op"] == "done"
 
     assert read(session, "folder/below/file.bin") == data
-    path = session.workspace / "folder/below/file.bin"
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     assert names(session) == {
         "folder": "directory",
         "folder/below": "directory",
@@ -118,10 +115,10 @@ def test_links_are_named_and_never_followed(session: Session, tmp_path: Path) ->
 
     assert names(session) == {"file": "link", "folder": "link", "dangling": "link"}
     for path in ("file", "folder", "folder/victim", "dangling"):
-        assert refusal(session, "get", path) in ("refused", "not_found")
+        assert refusal(session, "get", path) == "refused"
     for path in ("file", "folder", "folder/victim", "folder/new", "dangling"):
-        assert refusal(session, "put", path) in ("refused", "not_found")
-    assert refusal(session, "delete", "folder/victim") in ("refused", "not_found")
+        assert refusal(session, "put", path) == "refused"
+    assert refusal(session, "delete", "folder/victim") == "refused"
     assert session.run("print(1)", file="file").report["op"] == "refused"
     assert session.run("print(1)", file="folder/new.py").report["op"] == "refused"
     assert (secret / "victim").read_text() == "untouched"

@@ -84,12 +84,14 @@ def test_a_link_that_takes_the_place_meanwhile_is_refused(workspace: Workspace, 
 
 
 def test_a_listing_names_links_as_links_and_does_not_enter_them(workspace: Workspace) -> None:
-    entries, more = workspace.list()
+    listing = workspace.list()
+    entries = listing.slice()
 
     assert {entry["path"]: entry["type"] for entry in entries} == {
         "sub": "directory", "sub/file": "file", "folder": "link", "link": "link",
     }  # fmt: skip
-    assert more is False
+    assert listing.done
+    assert not listing.more
 
 
 def test_only_regular_files_are_read(workspace: Workspace) -> None:

@@ -14,15 +14,24 @@ import re
 import stat
 import sys
 
-from ..paths import MAX_ENTRIES, FileRefused, describe, parts_of
+from ..listing import Listing
+from ..paths import (
+    PRIVATE,
+    WORKSPACE,
+    FileRefused,
+    describe,
+    gone,
+    moved,
+    parts_of,
+    permit,
+    replaceable,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, List
+    from typing import Any
 
-    # Names that the class below has no method of.
-    Entries = List[Dict[str, Any]]
-    Names = List[str]
+    from ..listing import Found
 
 #: ``os.open`` on Windows would translate line ends; elsewhere a FIFO must not block us.
 _FLAGS = getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
@@ -59,24 +68,39 @@ class Workspace:
     Parameters
     ----------
     root : str
-        The directory; it must exist.
+        The directory.
+    private : bool
+        Whether it is the session's own: only the user may look into what is made there. Elsewhere
+        files and directories are made as any editor would make them.
     """
 
-    def __init__(self, root: str) -> None:
-        self.root = root
+    def __init__(self, root: str, private: bool = False) -> None:
+        self.root, self._private = root, private
+        self._real = os.path.normcase(os.path.realpath(root))
+
+    def check(self) -> None:
+        """Raise `FileRefused` unless the directory is still there, and no link leads elsewhere instead."""
+        name = f"{PRIVATE if self._private else WORKSPACE} {self.root}"
+        if os.path.normcase(os.path.realpath(self.root)) != self._real:
+            raise moved(name)
+        if not os.path.isdir(self.root):
+            raise gone(name)
 
     def _place(self, path: str, make: bool = False) -> str:
         """The full path, after every directory above has been looked at."""
         *above, name = names_of(path)
+        self.check()
         place = self.root
         try:
             for part in above:
                 place = os.path.join(place, part)
-                _enter(place, path, make)
+                if make:
+                    _make(place, 0o700 if self._private else 0o777)
+                _enter(place, path)
         except OSError as error:
             raise _refusal(path, error) from None
-        real = os.path.realpath(place)
-        if os.path.normcase(real) != os.path.normcase(os.path.join(os.path.realpath(self.root), *above)):
+        real = os.path.normcase(os.path.realpath(place))
+        if real != os.path.normcase(os.path.join(self._real, *above)):
             raise _a_link(path)
         return os.path.join(place, name)
 
@@ -102,8 +126,7 @@ class Workspace:
         """A `NewFile` that takes the place of `path` when it is complete."""
         place = self._place(path, make=True)
         try:
-            _refuse_special(place, path)
-            return NewFile(place, path)
+            return NewFile(place, path, 0o600 if self._private else 0o666)
         except OSError as error:
             raise _refusal(path, error) from None
 
@@ -121,41 +144,30 @@ class Workspace:
         except OSError as error:
             raise _refusal(path, error) from None
 
-    def list(self) -> tuple[Entries, bool]:
-        """What is in the workspace, links as links, and whether there is more than is named."""
-        entries: Entries = []
-        todo = [""]
-        while todo:
-            folder = todo.pop(0)
-            try:
-                if not self._scan(folder, entries, todo):
-                    return entries, True
-            except OSError:
-                continue  # removed, or made unreadable, since its parent was read
-        return entries, False
+    def list(self) -> Listing:
+        """What is in the workspace, links as links."""
+        return Listing(self._scan, _described)
 
-    def _scan(self, folder: str, entries: Entries, todo: Names) -> bool:
-        with os.scandir(os.path.join(self.root, folder)) as scan:
-            for entry in scan:
-                if len(entries) >= MAX_ENTRIES:
-                    return False
-                path = f"{folder}/{entry.name}" if folder else entry.name
-                described = describe(path, entry)
-                if _leads_elsewhere(entry):
-                    described["type"] = "link"
-                elif described["type"] == "directory":
-                    todo.append(path)
-                entries.append(described)
-        return True
+    def _scan(self, folder: str) -> Found:
+        self.check()
+        with os.scandir(os.path.join(self.root, folder)) as found:
+            yield from found
 
 
 class NewFile:
-    """A file while it is written: beside its place, under a name of its own."""
+    """A file while it is written: beside its place, under a name of its own.
 
-    def __init__(self, place: str, path: str) -> None:
+    It takes over the permissions of the file that it replaces; `mode`, less the umask, is for one
+    that replaces none.
+    """
+
+    def __init__(self, place: str, path: str, mode: int) -> None:
         self._place, self._path = place, path
+        self._mode = self._replaced()
         self._temporary = os.path.join(os.path.dirname(place), f".exec-{os.urandom(8).hex()}.part")
-        self._descriptor = os.open(self._temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | _FLAGS, 0o600)
+        # Until it is complete, nobody may read who could not read what it replaces.
+        first = mode if self._mode is None else 0o600
+        self._descriptor = os.open(self._temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | _FLAGS, first)
 
     def write(self, data: bytes) -> None:
         """Append bytes."""
@@ -166,7 +178,7 @@ class NewFile:
     def commit(self) -> int:
         """Put the file in its place and return a descriptor at its beginning, to read it with."""
         try:
-            _refuse_special(self._place, self._path)
+            permit(self._descriptor, self._replaced() or self._mode)
             # An open file cannot be renamed on Windows.
             os.close(self._descriptor)
             self._descriptor = -1
@@ -175,6 +187,14 @@ class NewFile:
             self.discard()
             raise
         return os.open(self._place, os.O_RDONLY | _FLAGS)
+
+    def _replaced(self) -> int | None:
+        """The mode of the file that is there already, if one is. Raises `FileRefused` for what is none."""
+        try:
+            status = os.lstat(self._place)
+        except FileNotFoundError:
+            return None
+        return replaceable(0 if is_link(status) else status.st_mode, self._path)
 
     def discard(self) -> None:
         """Leave nothing behind."""
@@ -187,12 +207,14 @@ class NewFile:
             pass  # the program removed it, or its directory, first
 
 
-def _enter(place: str, path: str, make: bool) -> None:
-    if make:
-        try:
-            os.mkdir(place, 0o700)
-        except FileExistsError:
-            pass
+def _make(place: str, mode: int) -> None:
+    try:
+        os.mkdir(place, mode)
+    except FileExistsError:
+        pass
+
+
+def _enter(place: str, path: str) -> None:
     status = os.lstat(place)
     if is_link(status):
         raise _a_link(path)
@@ -200,21 +222,13 @@ def _enter(place: str, path: str, make: bool) -> None:
         raise NotADirectoryError
 
 
-def _refuse_special(place: str, path: str) -> None:
-    # A link planted here would be followed by the next program that opens the path.
+def _described(path: str, entry: os.DirEntry[str]) -> dict[str, Any]:
+    described = describe(path, entry)
     try:
-        status = os.lstat(place)
-    except FileNotFoundError:
-        return
-    if is_link(status) or not stat.S_ISREG(status.st_mode):
-        raise FileRefused("refused", f"{path!r} is there already and is not a regular file; remove it first.")
-
-
-def _leads_elsewhere(entry: os.DirEntry[str]) -> bool:
-    try:
-        return is_link(entry.stat(follow_symlinks=False))
-    except OSError:
-        return True
+        leads_elsewhere = is_link(entry.stat(follow_symlinks=False))
+    except OSError:  # removed since its directory was read
+        return described
+    return {**described, "type": "link"} if leads_elsewhere else described
 
 
 def _a_link(path: str) -> FileRefused:

@@ -51,15 +51,16 @@ class Launcher:
 
     def __init__(self, config: dict[str, Any], send: Callable[[bytes], None]) -> None:
         self._workspace, self._private = str(config["workspace"]), str(config["private"])
+        self._files = Workspace(self._workspace)
+        self._own_files = Workspace(self._private, private=True)
         self._send = send
         # A process's current directory cannot be removed or renamed on Windows: not the user's.
         os.chdir(self._private)
 
     def launch(self, channel: int, fields: dict[str, Any]) -> Run:
         """Start the program of a ``run`` request. Raises `StartFailed` or `Saved`."""
-        if not os.path.isdir(self._workspace):
-            raise StartFailed(f"The working directory {self._workspace} is gone.")
         try:
+            self._files.check()
             path = self._write(channel, fields)
         except FileRefused as error:
             raise StartFailed(str(error)) from None
@@ -88,7 +89,7 @@ class Launcher:
         if not name:
             os.makedirs(root, mode=0o700, exist_ok=True)  # an earlier block may have removed it
         name = name or f"block-{channel}{fields['suffix']}"
-        file = Workspace(root).create(name)
+        file = (self._files if fields.get("file") else self._own_files).create(name)
         try:
             file.write(fields["code"].encode("utf-8", "surrogatepass"))
         except OSError:

@@ -113,6 +113,9 @@ class Supervisor:
         dropped = run.output.news(now)
         if dropped is not None:
             self._sink.send(control(run.channel, "dropping", dropped=dropped))
+        taken = run.taken()
+        if taken:
+            self._sink.send(control(run.channel, "taken", bytes=taken))
         if run.asks(now):
             prompt = run.output.line.decode("utf-8", "replace")
             run.output.flush(now)

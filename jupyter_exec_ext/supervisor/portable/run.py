@@ -81,7 +81,7 @@ class Run:
         for kind, pipe in ((STDOUT, process.stdout), (STDERR, process.stderr)):
             threads.start(threads.Reader(self, kind, _there(pipe), items, gate).work)
         if process.stdin is not None:
-            self._typist = threads.Typist(process.stdin)
+            self._typist = threads.Typist(process.stdin, items)
             threads.start(self._typist.work)
         threads.start(threads.wait_for, self, items)
 
@@ -105,6 +105,10 @@ class Run:
             self._typist.type(data)
         self._asked, self._spoke = False, now
         self.output.line = bytearray()  # what is typed ends the line on a terminal, too: the prompt is over
+
+    def taken(self) -> int:
+        """Bytes of what was typed that the program has taken since this was last asked."""
+        return self._typist.taken() if self._typist is not None else 0
 
     def asks(self, now: float) -> bool:
         """Whether the program seems to wait for input since the last time it was given any."""

@@ -152,17 +152,29 @@ class Typist:
     ----------
     pipe : file
         Unbuffered; closed at the end of the input, and at the end of the run.
+    items : Items
+        Gets ``taken`` when `taken` may have something to tell.
     """
 
-    def __init__(self, pipe: IO[bytes]) -> None:
-        self._pipe = pipe
+    def __init__(self, pipe: IO[bytes], items: Items) -> None:
+        self._pipe, self._items = pipe, items
         self._typed: SimpleQueue[bytes] = SimpleQueue()
+        self._given = self._written = self._told = 0
+        self._over = False
         self.idle = True
 
     def type(self, data: bytes) -> None:
         """Take bytes; none: the end of the input."""
         self.idle = False
-        self._typed.put(data)
+        self._given += len(data)
+        if not self._over:
+            self._typed.put(data)
+
+    def taken(self) -> int:
+        """Bytes that have been taken, or will never be read, since this was last asked."""
+        taken = self._given if self._over else self._written
+        news, self._told = taken - self._told, taken
+        return news
 
     def work(self) -> None:
         """What the thread does."""
@@ -176,11 +188,17 @@ class Typist:
                     self.idle = self._typed.empty()
         except OSError:
             pass  # nobody will ever read it
+        finally:
+            self._over = True
+            self._items.put(("taken", None, None))
 
     def _write(self, data: bytes) -> None:
         view = memoryview(data)
         while view:
-            view = view[self._pipe.write(view) :]
+            written = self._pipe.write(view[:CHUNK])
+            view = view[written:]
+            self._written += written
+            self._items.put(("taken", None, None))
 
 
 def wait_for(run: Any, items: Items) -> None:
