@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 import psutil
@@ -17,6 +18,13 @@ from jupyter_exec_ext.manager import Patience
 from jupyter_exec_ext.models import SessionRequest
 
 SLEEP = "import time\nprint('began', flush=True)\ntime.sleep(60)"
+
+
+def kill_all() -> None:
+    """Kill what belongs to the sessions; one process may take another with it."""
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.kill()
 
 
 async def test_a_session_is_idle_then_busy_then_idle_then_gone(house: Any) -> None:
@@ -228,8 +236,7 @@ async def test_an_interrupt_ends_the_program_as_the_keyboard_would(house: Any) -
 async def test_P8_a_session_whose_processes_were_killed_starts_afresh(house: Any) -> None:
     async with house() as it:
         session = await it.session()
-        for child in psutil.Process().children(recursive=True):
-            child.kill()
+        kill_all()
         await asyncio.sleep(0.2)
         assert it.manager.get_session(session).status == "dead"
 
@@ -245,8 +252,7 @@ async def test_P8_a_run_whose_supervisor_is_killed_ends_and_the_next_one_works(h
         running = await it.submit(SLEEP, session=session)
         await it.until(running, "began\n")
 
-        for child in psutil.Process().children(recursive=True):
-            child.kill()
+        kill_all()
 
         ended = await it.manager.wait(running.id, 10)
         assert ended.status in ("lost", "failed")
@@ -264,8 +270,7 @@ async def test_a_session_that_starts_afresh_does_not_follow_a_link_in_its_folder
         code = "import os\nhere = os.getcwd()\nos.rename(here, here + '-old')\nos.symlink({!r}, here)"
         assert (await it.run(code.format(str(outside)), session=session)).status == "ok"
 
-        for child in psutil.Process().children(recursive=True):
-            child.kill()
+        kill_all()
         await asyncio.sleep(0.2)
         after = await it.run("open('planted', 'w')", session=session)
 
