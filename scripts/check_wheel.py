@@ -32,7 +32,7 @@ def faults(wheel: ZipFile) -> list[str]:
     names = wheel.namelist()
     found = [f"{name} is missing." for name in NEEDED if not any(have.endswith(name) for have in names)]
     found += [f"{name} must not be in a wheel." for name in names if _unwanted(name)]
-    own = [str(path).encode() for path in {Path.cwd(), Path.home()} if path != Path("/")]
+    own = [f"{path}/".encode() for path in {Path.cwd(), Path.home()} if path != Path("/")]
     for name in names:
         content = wheel.read(name)
         found += [f"{name} names {mark.decode()}." for mark in own if mark in content]
