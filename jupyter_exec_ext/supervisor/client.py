@@ -115,7 +115,7 @@ class SupervisorClient:
         if self.lost is not None:
             raise self.lost
         try:
-            self._stdin.write(data)
+            self._stdin.write(memoryview(data))  # of which asyncio makes no further copy to cut it
             await self._stdin.drain()
         except (OSError, RuntimeError):
             raise SessionLost("The session's supervisor is gone.") from None

@@ -128,13 +128,13 @@ class PipeWriter:
     def __init__(self, pipe: IO[bytes]) -> None:
         self._pipe = pipe
         self._loop = asyncio.get_running_loop()
-        self._queue: SimpleQueue[bytes | None] = SimpleQueue()
+        self._queue: SimpleQueue[bytes | memoryview | None] = SimpleQueue()
         self._waiting = 0
         self._room = asyncio.Event()
         self._closing = self._broken = False
         _start(self._work)
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Take bytes to write."""
         self._waiting += len(data)
         self._queue.put(data)
