@@ -151,11 +151,11 @@ class ExecHandler(AnsweringHandler):
         self._body += chunk
         return None
 
-    def whole_body(self) -> bytes:
-        """The body, once: it is not kept. Raises `TooLarge` where it was over the limit."""
+    def whole_body(self) -> bytearray:
+        """The body, once: it is neither copied nor kept. Raises `TooLarge` where it was over the limit."""
         if self._received > self.body_limit:
             raise self.too_large()
-        body, self._body = bytes(self._body), bytearray()
+        body, self._body = self._body, bytearray()
         return body
 
     def parse(self, model: type[Model]) -> Model:

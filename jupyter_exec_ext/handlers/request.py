@@ -25,7 +25,7 @@ _FAULTS_LISTED = 100
 BIGGEST = 2**53 - 1
 
 
-def parse_body(model: type[Model], body: bytes) -> Model:
+def parse_body(model: type[Model], body: bytes | bytearray) -> Model:
     """Read a JSON body as a request.
 
     Raises
@@ -61,7 +61,7 @@ def _refusal(error: ValidationError) -> InvalidRequest:
     return InvalidRequest(f"{field}: {text[:1].lower()}{text[1:]}.", field=field)
 
 
-def parse_empty(body: bytes) -> None:
+def parse_empty(body: bytes | bytearray) -> None:
     """Accept no body, or ``{}``.
 
     Raises
