@@ -90,12 +90,13 @@ class Walk:
         """Look again, for at most about that long; folders of environments and their kinds.
 
         What there was no time for is as it was the last time, and comes first the next time.
-        Another thread may be walking: then everything is as it was the last time.
+        Another thread may be walking: what it finds within that time is there, too.
         """
-        if not self._walking.acquire(blocking=False):
-            return self._found
+        deadline = time.monotonic() + seconds
+        if not self._walking.acquire(timeout=seconds):
+            return {**self._found, **self._seen}
         try:
-            return self._walk(time.monotonic() + seconds)
+            return self._walk(deadline)
         finally:
             self._walking.release()
 
@@ -182,7 +183,7 @@ class Discovery:
         return {name: found[path] for name, path in held.items()}
 
     def look_around(self, seconds: float) -> None:
-        """Walk for so long; may run in another thread than `look`, which does not wait for it."""
+        """Walk for so long; may run in another thread than `look`, which waits no longer than it may walk."""
         if self._walk is not None:
             self._walk.turn(seconds)
 

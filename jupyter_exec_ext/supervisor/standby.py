@@ -63,7 +63,6 @@ class Standby:
         self._theirs: Ranges | None = None
         self._ours: Ranges | None = None
         self._ended = 0.0
-        self._met_a_run = False
         self.pause: int | None = None
 
     @property
@@ -86,11 +85,10 @@ class Standby:
 
         Raises `StartFailed`.
         """
-        if not usable or (self._met_a_run and self._waiting is not None and _was_signalled(self._waiting[0])):
+        if not usable or (self._waiting is not None and _was_signalled(self._waiting[0])):
             self.dismiss()
         pid, ours, writer = self._waiting or self._fork(fields)
         self._ready = self._tree.waiting = None
-        self._met_a_run = False
         _hand_over(writer, job)
         return pid, ours
 
@@ -129,7 +127,6 @@ class Standby:
             self._note()
             if self._tree.tells_children and time.monotonic() - self._ended < self._burst:
                 self.make()
-                self._met_a_run = True
 
     def ended(self, forked: bool) -> None:
         """A run has just ended."""
@@ -171,10 +168,15 @@ class Standby:
 
 
 def _was_signalled(pid: int) -> bool:
-    """Whether a signal waits for it, or it was stopped: a block may signal whatever it can reach."""
+    """Whether a signal waits for it, or it was stopped or is dying: anybody may signal what he can reach.
+
+    What SIGKILL has hit keeps that signal pending until its end is waited for.
+    """
     try:
         with open(f"/proc/{pid}/status", "rb", 0) as file:
             status = file.read()
+    except FileNotFoundError:
+        return False  # a system without it
     except OSError:
         return True
     return _QUIET.search(status) is None or len(_NONE_PENDING.findall(status)) != 2

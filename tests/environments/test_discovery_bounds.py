@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from pathlib import Path
 
@@ -99,6 +100,44 @@ def test_a_walk_without_time_goes_on_where_it_stopped(root: Path) -> None:
         assert len(turns) < 5000
 
     assert turns[0] < 50
+
+
+def test_a_list_beside_another_walk_has_what_is_new(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # given a walk in another thread that has passed by the root
+    make_venv(root / "old")
+    walk, passed, step = Walk(str(root)), threading.Event(), Walk._step
+
+    def slow(self: Walk, path: str, depth: int) -> None:
+        step(self, path, depth)
+        passed.set()
+        time.sleep(0.02)
+
+    monkeypatch.setattr(Walk, "_step", slow)
+    other = threading.Thread(target=walk.turn, args=(10,))
+    other.start()
+    passed.wait(10)
+    time.sleep(0.01)
+    make_venv(root / "new")
+
+    assert {os.path.basename(path) for path in walk.turn(10)} == {"old", "new"}
+    other.join()
+
+
+def test_a_list_waits_no_longer_than_its_time_for_another_walk(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_venv(root / "v")
+    walk, going, go_on = Walk(str(root)), threading.Event(), threading.Event()
+    monkeypatch.setattr(Walk, "_step", lambda *arguments: (going.set(), go_on.wait(10)))
+    other = threading.Thread(target=walk.turn, args=(10,))
+    other.start()
+    going.wait(10)
+    began = time.perf_counter()
+
+    assert walk.turn(0.01) == {}
+    assert time.perf_counter() - began < 1
+    go_on.set()
+    other.join()
 
 
 def test_a_huge_tree_does_not_hold_up_a_list(root: Path, make_registry: Make) -> None:

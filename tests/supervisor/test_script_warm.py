@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import threading
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -175,15 +179,34 @@ def test_a_module_that_cannot_be_preloaded_is_told_and_the_rest_works(tmp_path: 
         assert session.run("import prints; print('block')").stdout == "block\n"
 
 
+def who_waits(session: Session, mark: str) -> int:
+    """The process that waits for the next block, once the one in the first rest has been made anew."""
+    session.run("print(1)")
+    time.sleep(0.2)
+    assert until(lambda: len(alive(mark)) == 2)
+    (waiting,) = [pid for pid in alive(mark) if pid != session.process.pid]
+    return waiting
+
+
 def test_the_waiting_process_can_be_killed_by_anybody(tmp_path: Path) -> None:
     with Session(tmp_path, variables={"MARK": "waiting-7431"}) as session:
-        session.run("print(1)")
-        assert until(lambda: len(alive("waiting-7431")) == 2)
-        waiting = [pid for pid in alive("waiting-7431") if pid != session.process.pid]
+        waiting = who_waits(session, "waiting-7431")
 
-        subprocess.run(["kill", "-9", str(waiting[0])], check=True)
+        os.kill(waiting, signal.SIGKILL)
 
-        assert until(lambda: not set(waiting) & set(alive("waiting-7431")))
+        assert until(lambda: waiting not in alive("waiting-7431"))
+        assert session.run("print(2)").stdout == "2\n"
+
+
+def test_the_waiting_process_that_was_killed_in_this_very_moment_gets_no_block(tmp_path: Path) -> None:
+    with Session(tmp_path, variables={"MARK": "waiting-7432"}) as session:
+        waiting = who_waits(session, "waiting-7432")
+
+        # when the supervisor sees the request before it sees the end
+        session.process.send_signal(signal.SIGSTOP)
+        os.kill(waiting, signal.SIGKILL)
+        threading.Timer(0.2, session.process.send_signal, [signal.SIGCONT]).start()
+
         assert session.run("print(2)").stdout == "2\n"
 
 
