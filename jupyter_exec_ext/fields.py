@@ -31,6 +31,8 @@ _MODULE = r"[A-Za-z_][\w.]*"
 
 def utf8(text: str) -> str:
     """Refuse text that has no UTF-8 form (a lone surrogate): it could be neither stored nor run."""
+    if text.isascii():
+        return text  # at no cost: code can be long
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:

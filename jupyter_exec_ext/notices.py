@@ -32,11 +32,18 @@ SCHEMAS = {noun: f"{_ROOT}/{noun}/v1" for noun in ("environment", "session", "ex
 LAST_ACTIVITY = "jupyter_exec_ext_last_activity"
 # Cullers look once a minute at most.
 _ACTIVITY_SECONDS = 30.0
+# Characters that are made bytes at once: code can be long.
+_HASHED = 65536
 
 
 def code_hash(blocks: Sequence[CodeBlock]) -> str:
     """SHA-256 of the code, in hexadecimal; several blocks are joined by one line feed."""
-    return hashlib.sha256("\n".join(block.code for block in blocks).encode()).hexdigest()
+    digest = hashlib.sha256()
+    for number, block in enumerate(blocks):
+        digest.update(b"\n" if number else b"")
+        for start in range(0, len(block.code), _HASHED):
+            digest.update(block.code[start : start + _HASHED].encode())
+    return digest.hexdigest()
 
 
 class Notices:

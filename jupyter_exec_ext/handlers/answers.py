@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from ..app import ExecApp
+    from ..log.document import Part
 
 T = TypeVar("T")
 
@@ -50,9 +51,9 @@ def status_of(error: errors.ExecError) -> int:
     return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
 
 
-def pieces_of(parts: Iterable[bytes]) -> Iterator[bytes]:
+def pieces_of(parts: Iterable[Part]) -> Iterator[bytes]:
     """The same bytes in pieces of at most `PIECE`; none of them is empty unless it is the only one."""
-    few: list[bytes] = []
+    few: list[Part] = []
     size = 0
     for part in parts:
         for start in range(0, len(part), PIECE):
@@ -124,7 +125,7 @@ class AnsweringHandler(ExtensionHandlerMixin, APIHandler):
         self.set_status(204)
         await self.finish()
 
-    async def answer_bytes(self, *parts: bytes) -> None:
+    async def answer_bytes(self, *parts: Part) -> None:
         """Write JSON, given in parts; what is long goes out piece by piece, at the reader's pace."""
         self.set_header("Content-Type", "application/json")
         self.set_header("Cache-Control", "no-store")
@@ -135,7 +136,7 @@ class AnsweringHandler(ExtensionHandlerMixin, APIHandler):
             parts = ()
         await self.finish(b"".join(parts) or None)
 
-    async def push(self, *parts: bytes) -> None:
+    async def push(self, *parts: Part) -> None:
         """Send data now, and wait until the network has taken it.
 
         Raises

@@ -113,7 +113,7 @@ class ExecutionInputHandler(ExecHandler):
         from ..models import InputRequest
 
         request = self.parse(InputRequest)
-        await self.may_execute((await self.manager.summary(execution_id)).environment)
+        await self.may_execute((await self.manager.outline(execution_id)).environment)
         await self.manager.send_input(execution_id, request.value)
         await self.answer_nothing()
 
@@ -126,7 +126,7 @@ class ExecutionEventsHandler(StreamHandler):
     async def get(self, execution_id: str) -> None:
         """Replay it, then follow it to its end."""
         since = self.since()
-        execution = await self.manager.summary(execution_id)
+        execution = await self.manager.outline(execution_id)
         if execution.ended and since >= execution.last_event:
             # A browser reconnects to a stream that ended, until it is told that there is no more.
             await self.answer_nothing()
@@ -136,11 +136,12 @@ class ExecutionEventsHandler(StreamHandler):
     async def _frames(self, execution_id: str, since: int) -> AsyncGenerator[Frame, None]:
         """The events as they are stored, so that a replay costs no parsing; ``end`` is the Execution."""
         async for entry in self.manager.event_log.entries(execution_id, since):
-            parts = [entry.json]
             if entry.type == "end":
                 head, *rest = await self.manager.event_log.document(execution_id)
-                parts = [b'{"time":"%b",' % _time_of(entry).encode(), head[1:], *rest]
-            yield frame(entry.number, entry.type, *parts)
+                start = b'{"time":"%b",' % _time_of(entry).encode()
+                yield frame(entry.number, "end", start, head[1:], *rest)
+            else:
+                yield frame(entry.number, entry.type, entry.json)
 
 
 def _time_of(end: Entry) -> str:

@@ -16,11 +16,11 @@ from .request import BIGGEST, parse_number
 
 HEARTBEAT = b": heartbeat\n\n"
 #: The parts of an event on the wire. Not a tuple: `anext` with a default mistakes that for arguments.
-Frame = list[bytes]
+Frame = list[bytes | memoryview]
 EVENT_STREAM = "text/event-stream; charset=utf-8"
 
 
-def frame(number: int, kind: str, *data: bytes) -> Frame:
+def frame(number: int, kind: str, *data: bytes | memoryview) -> Frame:
     """One event on the wire, in parts; `data` are the parts of JSON on one line."""
     return [b"id: %d\nevent: %s\ndata: " % (number, kind.encode()), *data, b"\n\n"]
 

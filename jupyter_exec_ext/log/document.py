@@ -15,20 +15,26 @@ from ..events import Transcript
 from ..models import Execution
 from .record import LOST, Entry, encode
 
-__all__ = ["Parts", "document"]
+__all__ = ["Part", "Parts", "document"]
 
-#: Pieces of JSON in UTF-8, to be sent one after the other.
-Parts = list[bytes]
+Part = bytes | memoryview
+#: Pieces of JSON in UTF-8, to be sent one after the other; the first and the last are bytes.
+Parts = list[Part]
 
 
-def document(execution: Execution, entries: Iterable[Entry]) -> Parts:
-    """Write an execution with what its entries show: ``output`` and ``outputs`` come last."""
+def document(execution: Execution, entries: Iterable[Entry], code: Part | None = None) -> Parts:
+    """Write an execution with what its entries show: ``output`` and ``outputs`` come last.
+
+    `code` are its code blocks, where there is their JSON already.
+    """
     body = _Body()
     for entry in entries:
         if entry.type != "end":
             body.add(entry)
-    head = to_json(execution, exclude={"output", "outputs"})
-    return [head[:-1], b',"output":"', *body.output, b'","outputs":[', *body.finished(), b"]}"]
+    head = to_json(execution, exclude={"code_blocks", "output", "outputs"})
+    blocks = to_json(execution.code_blocks) if code is None else code
+    output = [b',"output":"', *body.output, b'","outputs":[', *body.finished(), b"]}"]
+    return [head[:-1], b',"code_blocks":', blocks, *output]
 
 
 class _Body:

@@ -175,7 +175,7 @@ class EventLog(History):
 
     async def delete(self, execution_id: str) -> None:
         """Forget an execution. Raises `NotFound`, and `Conflict` while it has not ended."""
-        execution = await self.summary(execution_id)
+        execution = await self.outline(execution_id)
         if not execution.ended:
             raise Conflict(f"Execution {execution_id} has not ended; cancel it first.")
         self._memory.delete(execution_id)

@@ -9,17 +9,30 @@ import itertools
 import re
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from traitlets.config import LoggingConfigurable
 
 from ..errors import InvalidRequest, NotFound, Unavailable
 from ..events import Event, Transcript
 from ..models import Execution
-from .document import Parts, document
+from .document import Part, Parts, document
 from .memory import Memory
-from .reader import PAGE_CODE, Filter, Reader, code_size, find_key, listing, load, page, position, whole
-from .record import Entry
+from .reader import (
+    PAGE_CODE,
+    Filter,
+    Reader,
+    code_size,
+    find_key,
+    listing,
+    load,
+    outline,
+    page,
+    position,
+    whole,
+)
+from .reader import code as code_on_disk
+from .record import Entry, blocks_json
 
 __all__ = ["History"]
 
@@ -30,6 +43,15 @@ _POLL_SECONDS = 0.2
 _ID = re.compile(r"^[0-9a-f]{32}$")
 
 T = TypeVar("T")
+
+
+class _Found(NamedTuple):
+    """An execution without its output (and code, where that is on disk), and where that is."""
+
+    execution: Execution
+    on_disk: int  # the number of the last entry that has to be read there
+    tail: builtins.list[Entry]  # the entries after it
+    code: Part | None  # the code blocks as JSON, where they are in memory
 
 
 class History(LoggingConfigurable):
@@ -90,7 +112,7 @@ class History(LoggingConfigurable):
         if entries:
             return entries
         if execution_id not in self._memory.records:
-            execution = await self.summary(execution_id)
+            execution = await self.outline(execution_id)
             if execution.ended:
                 # It may have ended between the two looks.
                 return [] if cursor >= execution.last_event else None
@@ -99,35 +121,46 @@ class History(LoggingConfigurable):
 
     async def get(self, execution_id: str) -> Execution:
         """One execution with its `output` and `outputs`. Raises `NotFound`."""
-        execution, until, tail = await self._found(execution_id)
+        execution, until, tail, code = await self._found(execution_id)
+        if code is None:
+            execution = await self.summary(execution_id)
         if until == 0:
             return _filled(execution, tail)
         return await self._query(_whole, execution, until, tail, default=execution)
 
-    async def _found(self, execution_id: str) -> tuple[Execution, int, builtins.list[Entry]]:
-        """An execution without its output, up to which entry that is on disk, and the entries after it."""
+    async def _found(self, execution_id: str) -> _Found:
         record = self._memory.records.get(execution_id)
         if record is not None:
-            return record.summary(), record.base, builtins.list(record.tail)
-        execution = await self.summary(execution_id)
-        return execution, execution.last_event, []
+            code = blocks_json(record.row.code)
+            return _Found(record.summary(), record.base, builtins.list(record.tail), code)
+        execution = await self.outline(execution_id)
+        return _Found(execution, execution.last_event, [], None)
 
     async def document(self, execution_id: str) -> Parts:
         """The same as `get`, as JSON in parts: for what goes over the wire. Raises `NotFound`."""
-        execution, until, tail = await self._found(execution_id)
+        execution, until, tail, code = await self._found(execution_id)
         found = None
         if until:
-            found = await self._query(_document, execution, until, tail, default=None)
-        return found or document(execution, tail)
+            found = await self._query(_document, execution, until, tail, code, default=None)
+        return found or document(execution, tail, code)
 
     async def summary(self, execution_id: str) -> Execution:
         """One execution without its output. Raises `NotFound`."""
+        return await self._short(execution_id, load)
+
+    async def outline(self, execution_id: str) -> Execution:
+        """The same without its code blocks, where those would have to be read. Raises `NotFound`."""
+        return await self._short(execution_id, outline)
+
+    async def _short(
+        self, execution_id: str, read: Callable[[sqlite3.Connection, str], Execution | None]
+    ) -> Execution:
         record = self._memory.records.get(execution_id)
         if record is not None:
             return record.summary()
         found = None
         if execution_id not in self._memory.deleted:
-            found = await self._query(load, execution_id, default=None)
+            found = await self._query(read, execution_id, default=None)
         if found is None or execution_id in self._memory.deleted:
             raise NotFound(f"There is no execution {execution_id}; it may have been deleted or be too old.")
         return found
@@ -199,8 +232,11 @@ def _whole(db: sqlite3.Connection, execution: Execution, until: int, tail: built
     return _filled(execution, itertools.chain(whole(db, execution.id, until), tail))
 
 
-def _document(db: sqlite3.Connection, execution: Execution, until: int, tail: builtins.list[Entry]) -> Parts:
-    return document(execution, itertools.chain(whole(db, execution.id, until), tail))
+def _document(
+    db: sqlite3.Connection, execution: Execution, until: int, tail: builtins.list[Entry], code: Part | None
+) -> Parts:
+    entries = itertools.chain(whole(db, execution.id, until), tail)
+    return document(execution, entries, code_on_disk(db, execution.id) if code is None else code)
 
 
 def _filled(execution: Execution, entries: Iterable[Entry]) -> Execution:

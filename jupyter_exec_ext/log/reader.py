@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
-from ..errors import Unavailable
+from pydantic_core import from_json
+
+from ..errors import NotFound, Unavailable
 from ..models import Execution
-from .record import Entry, execution_of
+from .record import Entry, blocks_json, execution_of, outline_of
 from .rescue import SHIFT
 from .store import COLUMNS, SOURCE, is_damage
 
@@ -26,10 +28,12 @@ __all__ = [
     "PAGE_CODE",
     "Filter",
     "Reader",
+    "code",
     "code_size",
     "find_key",
     "listing",
     "load",
+    "outline",
     "page",
     "position",
     "whole",
@@ -176,6 +180,25 @@ def load(db: sqlite3.Connection, execution: str) -> Execution | None:
     """One execution without its output."""
     row = db.execute(f"SELECT {COLUMNS} {SOURCE} WHERE e.id = ?", (execution,)).fetchone()  # noqa: S608
     return execution_of(*row) if row else None
+
+
+def outline(db: sqlite3.Connection, execution: str) -> Execution | None:
+    """One execution without its output and its code blocks."""
+    row = db.execute("SELECT record, last_event FROM executions WHERE id = ?", (execution,)).fetchone()
+    return outline_of(*row) if row else None
+
+
+def code(db: sqlite3.Connection, execution: str) -> memoryview:
+    """The code blocks of an execution as JSON.
+
+    Raises `ValueError` where they are damaged, and `NotFound` where it was deleted meanwhile.
+    """
+    row = db.execute(f"SELECT c.blocks {SOURCE} WHERE e.id = ?", (execution,)).fetchone()  # noqa: S608
+    if row is None:
+        raise NotFound(f"There is no execution {execution} any more.")
+    if "blocks" not in from_json(row[0]):  # SQLite has no checksums
+        raise ValueError(f"the code of {execution} cannot be read")
+    return blocks_json(row[0])
 
 
 def position(db: sqlite3.Connection, execution: str) -> tuple[str, str] | None:

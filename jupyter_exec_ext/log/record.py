@@ -11,6 +11,8 @@ import json
 import math
 from typing import Any, NamedTuple
 
+from pydantic_core import to_json
+
 from ..events import Event, EventType
 from ..models import CodeBlock, Execution
 
@@ -21,11 +23,13 @@ __all__ = [
     "Operation",
     "Record",
     "Row",
+    "blocks_json",
     "changed_row",
     "decode",
     "encode",
     "end_json",
     "execution_of",
+    "outline_of",
     "row_of",
 ]
 
@@ -38,6 +42,8 @@ _LARGEST_DEPTH = 100
 LOST = {"name": "stderr", "text": "\n[output that was lost when the execution log was damaged]\n"}
 
 _strict = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=str).encode
+
+_BLOCKS = b'{"blocks":'
 
 # An event has them already, or they are too long to be stored more than once.
 _LEFT_OUT = {"output", "outputs", "code_blocks"}
@@ -154,8 +160,20 @@ def row_of(
         created_at=execution.created_at,
         ended_at=execution.finished_at if execution.ended else None,
         record=_record_json(execution),
-        code=encode({"blocks": [block.model_dump() for block in execution.code_blocks]}),
+        code=_code_of(execution.code_blocks),
     )
+
+
+def _code_of(blocks: list[CodeBlock]) -> bytes:
+    try:
+        return to_json({"blocks": blocks})  # code can be long: this makes it bytes at once
+    except ValueError:
+        return encode({"blocks": [block.model_dump() for block in blocks]})
+
+
+def blocks_json(code: bytes) -> memoryview:
+    """The list within what a row has as code: as it is, where it is."""
+    return memoryview(code)[len(_BLOCKS) : -1]
 
 
 def changed_row(row: Row, execution: Execution) -> Row:
@@ -174,8 +192,14 @@ def _record_json(execution: Execution) -> bytes:
 
 def execution_of(record: bytes, code: bytes, last_event: int) -> Execution:
     """Read an execution from the database's columns."""
-    execution = Execution.model_validate(decode(record))
+    execution = outline_of(record, last_event)
     execution.code_blocks = [CodeBlock.model_construct(**block) for block in decode(code)["blocks"]]
+    return execution
+
+
+def outline_of(record: bytes, last_event: int) -> Execution:
+    """The same without its code blocks, which can be long."""
+    execution = Execution.model_validate(decode(record))
     execution.last_event = last_event
     return execution
 

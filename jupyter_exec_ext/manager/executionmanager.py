@@ -237,9 +237,9 @@ class ExecutionManager(SessionManager):
         """An execution in full, with its output so far. Raises `NotFound`."""
         return await self.event_log.get(execution_id)
 
-    async def summary(self, execution_id: str) -> Execution:
-        """An execution without its output. Raises `NotFound`."""
-        return await self.event_log.summary(execution_id)
+    async def outline(self, execution_id: str) -> Execution:
+        """An execution without its output and, once it has ended, its code blocks. Raises `NotFound`."""
+        return await self.event_log.outline(execution_id)
 
     async def wait(self, execution_id: str, seconds: float) -> Execution:
         """An execution in full, at its end, or after so many seconds as it is then."""
@@ -292,7 +292,7 @@ class ExecutionManager(SessionManager):
     async def _not_ended(self, execution_id: str) -> LiveExecution:
         live = self._live.get(execution_id)
         if live is None:
-            execution = await self.event_log.summary(execution_id)
+            execution = await self.event_log.outline(execution_id)
             state = f"has ended ({execution.status})" if execution.ended else "belongs to another server"
             raise Conflict(f"The execution {state}, so nothing can be done to it here.")
         return live

@@ -19,7 +19,7 @@ class Stream(Protocol):
 
     lost: ExecError | None
 
-    async def write(self, data: bytes) -> None: ...
+    async def write(self, kind: int, channel: int, payload: bytes) -> None: ...
 
 
 class Frame(NamedTuple):
@@ -46,11 +46,11 @@ class Channel:
 
     async def send(self, op: str, **fields: Any) -> None:
         """Send a control frame."""
-        await self._stream.write(frames.control(self.number, op, **fields))
+        await self._stream.write(frames.CONTROL, self.number, frames.payload(op, fields))
 
     async def send_data(self, data: bytes) -> None:
         """Send bytes; none at all mean the end."""
-        await self._stream.write(frames.frame(frames.DATA, self.number, data))
+        await self._stream.write(frames.DATA, self.number, data)
 
     async def type(self, data: bytes) -> None:
         """Give a program input. Raises `Conflict` where too much of it would wait to be read."""

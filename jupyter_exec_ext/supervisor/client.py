@@ -27,6 +27,8 @@ __all__ = ["SupervisorClient", "request"]
 
 #: Bytes of the supervisor's own standard error that are kept to explain its end.
 STDERR_KEPT = 4096
+#: Bytes of a frame that are handed to the network at once.
+PIECE = 4 * frames.CHUNK
 # Windows has no SIGKILL; SIGTERM is as final there.
 _KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 _END = (signal.SIGTERM, *((signal.SIGCONT,) if hasattr(signal, "SIGCONT") else ()))
@@ -48,6 +50,7 @@ class SupervisorClient:
         self._stderr = cast(asyncio.StreamReader, process.stderr)
         self._channels: dict[int, Channel] = {}
         self._next = 1
+        self._writing = asyncio.Lock()
         self._errors: deque[bytes] = deque(maxlen=16)
         self._tasks: list[asyncio.Task[None]] = []
         self._hello: asyncio.Future[Ready] = asyncio.get_running_loop().create_future()
@@ -110,12 +113,29 @@ class SupervisorClient:
         """Nobody reads this channel any more; what still comes in on it is dropped."""
         self._channels.pop(channel.number, None)
 
-    async def write(self, data: bytes) -> None:
-        """Send the bytes of a frame. Raises `SessionLost` where the stream is gone."""
+    async def write(self, kind: int, channel: int, payload: bytes) -> None:
+        """Send a frame. Raises `SessionLost` where the stream is gone.
+
+        A long one goes out piece by piece, at the supervisor's pace: asyncio would copy all of it.
+        """
+        async with self._writing:
+            rest = memoryview(payload)
+            piece: bytes | memoryview = frames.head(kind, channel, len(payload)) + rest[:PIECE]
+            try:
+                while piece:
+                    rest = rest[PIECE:]
+                    await self._write(piece)
+                    piece = rest[:PIECE]
+            except asyncio.CancelledError:
+                with contextlib.suppress(OSError, RuntimeError):
+                    self._stdin.write(rest)  # the next frame must not come within this one
+                raise
+
+    async def _write(self, piece: bytes | memoryview) -> None:
         if self.lost is not None:
             raise self.lost
         try:
-            self._stdin.write(memoryview(data))  # of which asyncio makes no further copy to cut it
+            self._stdin.write(piece)
             await self._stdin.drain()
         except (OSError, RuntimeError):
             raise SessionLost("The session's supervisor is gone.") from None

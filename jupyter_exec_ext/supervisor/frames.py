@@ -48,13 +48,22 @@ class FrameError(Exception):
 
 def frame(kind: int, channel: int, payload: bytes) -> bytes:
     """One frame as bytes."""
-    return HEADER.pack(len(payload), kind, channel) + payload
+    return head(kind, channel, len(payload)) + payload
+
+
+def head(kind: int, channel: int, length: int) -> bytes:
+    """What a frame begins with, given the length of its payload in bytes."""
+    return HEADER.pack(length, kind, channel)
 
 
 def control(channel: int, op: str, **fields: Any) -> bytes:
-    """A control frame as bytes; text is escaped, so that a lone surrogate cannot break it."""
-    fields["op"] = op
-    return frame(CONTROL, channel, json.dumps(fields).encode("ascii"))
+    """A control frame as bytes."""
+    return frame(CONTROL, channel, payload(op, fields))
+
+
+def payload(op: str, fields: dict[str, Any]) -> bytes:
+    """What a control frame carries; text is escaped, so that a lone surrogate cannot break it."""
+    return json.dumps({**fields, "op": op}).encode("ascii")
 
 
 def header(data: bytes, limit: int) -> tuple[int, int, int]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
+import sqlite3
+from pathlib import Path
 from typing import Any
 
 import pytest
 from test_log_events import begin, end, numbers
 
-from jupyter_exec_ext.errors import Conflict, InvalidRequest, NotFound
+from jupyter_exec_ext.errors import Conflict, InvalidRequest, NotFound, Unavailable
 from jupyter_exec_ext.events import Event
 from jupyter_exec_ext.models import CodeBlock, Execution
 
@@ -172,3 +176,35 @@ async def test_two_servers_share_a_file(open_log: Any) -> None:
         async with open_log() as three:
             assert (await three.get(theirs.id)).status == "queued"
         end(two, theirs)
+
+
+@pytest.mark.parametrize("code", ["print('é')", '\x00"\\', "x" * 200_000])
+async def test_the_document_is_the_same_from_memory_and_from_disk(open_log: Any, code: str) -> None:
+    async with open_log() as log:
+        execution = begin(
+            log, code_blocks=[CodeBlock(code=code, language="python"), CodeBlock(code="2", language="sh")]
+        )
+        log.append(execution.id, Event.stream("stdout", "out\n"))
+        live = json.loads(b"".join(await log.document(execution.id)))
+        end(log, execution)
+        await log.flush()
+        full, written = await log.get(execution.id), json.loads(b"".join(await log.document(execution.id)))
+        outline = await log.outline(execution.id)
+
+    assert written == json.loads(full.model_dump_json())
+    assert live["code_blocks"] == written["code_blocks"] == [block.model_dump() for block in full.code_blocks]
+    assert full.code_blocks[0].code == code
+    assert (outline.status, outline.code_blocks, outline.last_event) == ("ok", [], full.last_event)
+
+
+@pytest.mark.parametrize("blocks", [b'{"blocks":[{"code":"a"b"}]}', b"", b"{}", b"\xff" * 30])
+async def test_code_that_is_damaged_on_disk_is_not_sent(open_log: Any, log_path: Path, blocks: bytes) -> None:
+    async with open_log() as log:
+        execution = begin(log)
+        end(log, execution)
+        await log.flush()
+        with contextlib.closing(sqlite3.connect(log_path)) as db, db:
+            db.execute("UPDATE code SET blocks = ?", (blocks,))
+
+        with pytest.raises((Unavailable, NotFound)):
+            await log.document(execution.id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import struct
@@ -118,3 +119,31 @@ async def test_a_supervisor_that_cannot_start_says_what_it_printed(tmp_path: Pat
 
     with pytest.raises(EnvironmentFailed, match="no such thing here"):
         await SupervisorClient.start(argv, env=dict(os.environ), cwd=str(tmp_path))
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.05])
+async def test_a_long_frame_that_is_given_up_half_way_does_not_spoil_the_stream(
+    tmp_path: Path, seconds: float
+) -> None:
+    # given a supervisor that reads nothing for a moment
+    async with LocalCommandLineCodeExecutor(SystemPythonEnvironment(), tmp_path, namespace=False) as executor:
+        client = executor._live
+        guard = psutil.Process(client.pid)
+        (supervisor,) = [*guard.children()[:1], guard][:1]
+        supervisor.suspend()
+        # when the request to run a block of some MiB is cancelled, and another one comes after it
+        channel, other = client.open(), client.open()
+        sending = asyncio.ensure_future(channel.send("abandon", text="x" * 5_000_000))
+        following = asyncio.ensure_future(other.send("list"))
+        await asyncio.sleep(seconds)
+        sending.cancel()
+        await asyncio.sleep(0.05)
+        supervisor.resume()
+        await asyncio.wait_for(following, 10)
+        # then each frame is whole
+        assert (await asyncio.wait_for(other.receive(), 10)).op == "done"
+        client.release(channel)
+        client.release(other)
+        result = await executor.execute_code_blocks([CodeBlock(code="print(7)", language="python")])
+
+    assert result.output == "7\n"
