@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 from typing import Any, TypeVar
 
 from ..errors import ExecError, InvalidRequest, NotFound, ProtocolError, Refused, Unavailable
 from ..supervisor.channel import Channel, Frame
 from ..supervisor.client import SupervisorClient, request
-from ..supervisor.frames import CHUNK, DATA
+from ..supervisor.frames import CHUNK, DATA, WINDOW
 from ..supervisor.reports import Entries, Refusal, read
 
 __all__ = ["WorkspaceFiles"]
@@ -51,14 +51,14 @@ class WorkspaceFiles(ABC):
                     client.kill(ProtocolError("The session's supervisor listed files without end."))
             return entries, bool(frame.fields.get("more"))
 
-    async def read_file(self, path: str) -> AsyncIterator[bytes]:
+    async def read_file(self, path: str) -> AsyncGenerator[bytes, None]:
         """The contents of a file, in pieces."""
         async with request(await self._ready(), "get", path=path) as channel:
             ended = False
             try:
                 _accepted(await _answer(channel))
-                while (frame := _accepted(await _answer(channel))).kind == DATA:
-                    yield frame.data
+                async for data in _chunks(channel):
+                    yield data
                 ended = True
             finally:
                 if not ended:
@@ -102,6 +102,17 @@ async def _within(work: Coroutine[Any, Any, T]) -> T:
 
 async def _answer(channel: Channel) -> Frame:
     return await _within(channel.receive())
+
+
+async def _chunks(channel: Channel) -> AsyncIterator[bytes]:
+    """The chunks of a file; there are never more on their way than somebody will take."""
+    taken = 0
+    while (frame := _accepted(await _answer(channel))).kind == DATA:
+        yield frame.data
+        taken += 1
+        if taken == WINDOW // 2:
+            await _within(channel.send("more", chunks=taken))
+            taken = 0
 
 
 async def _abandon(channel: Channel) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import datetime as dt
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from functools import partial
 from typing import cast
 
@@ -56,17 +57,17 @@ class FileHandler(ExecHandler):
     @authorized(action="read", resource=RESOURCE)
     async def get(self, session_id: str, path: str) -> None:
         """Send its contents, as an attachment."""
-        chunks = self.manager.read_file(session_id, path)
-        first = await anext(chunks, b"")  # what is wrong with the path shows here
-        self.set_header("Content-Type", BYTES)
-        self.set_header("Cache-Control", "no-store")
-        self.set_attachment_header(path.rpartition("/")[2])
-        try:
-            await self.push(first)
-            async for chunk in chunks:
-                await self.push(chunk)
-        except ReaderGone:
-            return
+        async with aclosing(self.manager.read_file(session_id, path)) as chunks:
+            first = await anext(chunks, b"")  # what is wrong with the path shows here
+            self.set_header("Content-Type", BYTES)
+            self.set_header("Cache-Control", "no-store")
+            self.set_attachment_header(path.rpartition("/")[2])
+            try:
+                await self.push(first)
+                async for chunk in chunks:
+                    await self.push(chunk)
+            except ReaderGone:
+                return
         await self.finish(set_content_type=BYTES)
 
     async def begin(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -177,7 +177,7 @@ class SessionManager(LoggingConfigurable):
         async with self._session(session_id).files() as files:
             return await files.list_files()
 
-    async def read_file(self, session_id: str, path: str) -> AsyncIterator[bytes]:
+    async def read_file(self, session_id: str, path: str) -> AsyncGenerator[bytes, None]:
         """The contents of a file, piece by piece. Raises at the first piece: `NotFound`, `Refused`."""
         async with self._session(session_id).files() as files:
             async with closing(files.read_file(path)) as pieces:

@@ -83,6 +83,11 @@ class Channel:
             return
         await self._queue.put(frame)
 
+    def close(self) -> None:
+        """Nobody reads any more: drop what waits, so that `put` does not wait for a reader."""
+        while not self._queue.empty():
+            self._queue.get_nowait()
+
     def end(self) -> None:
         """There will be no further frames: wake the reader, after what it has not read yet."""
         if self._queue.full():

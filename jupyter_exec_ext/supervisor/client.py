@@ -15,13 +15,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, cast
 
-from pydantic import ValidationError
-
 from ..errors import EnvironmentFailed, ExecError, ProtocolError, SessionLost
 from . import frames
 from .channel import Channel, Frame
 from .process import PipeWriter, ThreadedProcess, start_process
-from .reports import Ready
+from .reports import Ready, read
 
 __all__ = ["SupervisorClient", "request"]
 
@@ -112,6 +110,7 @@ class SupervisorClient:
     def release(self, channel: Channel) -> None:
         """Nobody reads this channel any more; what still comes in on it is dropped."""
         self._channels.pop(channel.number, None)
+        channel.close()
 
     async def write(self, kind: int, channel: int, payload: bytes) -> None:
         """Send a frame. Raises `SessionLost` where the stream is gone.
@@ -148,11 +147,13 @@ class SupervisorClient:
                 await self._read_frame()
         except asyncio.IncompleteReadError:
             lost: ExecError = SessionLost(await self._epitaph())
-        except (frames.FrameError, ValidationError) as error:
+        except frames.FrameError as error:
             lost = ProtocolError(
-                f"The session's supervisor sent something that is not its protocol ({_first_line(error)}); "
+                f"The session's supervisor sent something that is not its protocol ({error}); "
                 "the session was ended."
             )
+        except ProtocolError as error:
+            lost = error
         except OSError as error:
             lost = SessionLost(f"The stream of the session's supervisor broke: {error}.")
         self._lose(lost)
@@ -172,7 +173,7 @@ class SupervisorClient:
             await channel.put(Frame(kind, data, fields))
 
     def _greeted(self, fields: dict[str, Any]) -> None:
-        ready = Ready.model_validate(fields)
+        ready = read(Ready, fields)
         if ready.version != frames.VERSION:
             raise frames.FrameError(f"protocol version {ready.version}")
         if not self._hello.done():
@@ -279,7 +280,3 @@ def _killed(number: int) -> str:
         return f"was killed by {signal.Signals(number).name}"
     except ValueError:
         return f"was killed by signal {number}"
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0][:200]

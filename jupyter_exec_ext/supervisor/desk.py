@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from .frames import CHUNK, DATA, control, frame
+from .frames import CHUNK, DATA, WINDOW, control, frame
 from .paths import MAX_ENTRIES, FileRefused, parts_of
 
 TYPE_CHECKING = False
@@ -33,6 +33,17 @@ if TYPE_CHECKING:
         def list(self) -> Listing: ...
 
 
+#: Characters of a refusal: what is refused may itself be long.
+MOST_SAID = 2000
+
+
+class Reading:
+    """A file on its way out, and how many chunks of it are wanted now."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor, self.wanted = descriptor, WINDOW
+
+
 class Desk:
     """Answers file requests, each on its own channel.
 
@@ -45,24 +56,27 @@ class Desk:
 
     def __init__(self, workspace: Workspace, send: Callable[[bytes], None]) -> None:
         self._workspace, self._send = workspace, send
-        self._reading: dict[int, int] = {}
+        self._reading: dict[int, Reading] = {}
         self._writing: dict[int, NewFile] = {}
         self._listing: dict[int, Listing] = {}
 
     @property
     def busy(self) -> bool:
-        """Whether a file or a list is on its way out."""
-        return bool(self._reading or self._listing)
+        """Whether there is a piece of a file or of a list to send."""
+        return bool(self._listing) or any(reading.wanted for reading in self._reading.values())
 
     @property
     def idle(self) -> bool:
         """Whether nothing is on its way in or out."""
-        return not self.busy and not self._writing
+        return not (self._reading or self._listing or self._writing)
 
     def handle(self, channel: int, op: str, fields: dict[str, Any]) -> None:
         """Begin, or do, what a control frame asks."""
         if op == "abandon":
             self._abandon(channel)
+            return
+        if op == "more":
+            self._more(channel, fields)
             return
         action = {"list": self._list, "get": self._get, "put": self._put, "delete": self._delete}.get(op)
         try:
@@ -77,15 +91,20 @@ class Desk:
             reason, text = error.reason, str(error)
         else:
             reason, text = "refused", f"{error.strerror}."
-        self._send(control(channel, "refused", reason=reason, message=text))
+        self._send(control(channel, "refused", reason=reason, message=text[:MOST_SAID]))
 
     def _list(self, channel: int, path: str) -> None:
         self._listing[channel] = self._workspace.list()
 
     def _get(self, channel: int, path: str) -> None:
         descriptor, size = self._workspace.open(path)
-        self._reading[channel] = descriptor
+        self._reading[channel] = Reading(descriptor)
         self._send(control(channel, "size", size=size))
+
+    def _more(self, channel: int, fields: dict[str, Any]) -> None:
+        reading = self._reading.get(channel)
+        if reading is not None:
+            reading.wanted += int(fields["chunks"])
 
     def _put(self, channel: int, path: str) -> None:
         parts_of(path)
@@ -115,9 +134,9 @@ class Desk:
 
     def proceed(self) -> None:
         """Send the next piece of each file that goes out, and of one list."""
-        for channel, descriptor in list(self._reading.items()):
+        for channel, reading in list(self._reading.items()):
             try:
-                self._read_on(channel, descriptor)
+                self._read_on(channel, reading)
             except OSError as error:  # a disk or a network file system that failed
                 self._abandon(channel)
                 self._refuse(channel, error)
@@ -128,13 +147,16 @@ class Desk:
             except (OSError, FileRefused) as error:
                 self._refuse(channel, error)
 
-    def _read_on(self, channel: int, descriptor: int) -> None:
-        data = os.read(descriptor, CHUNK)
+    def _read_on(self, channel: int, reading: Reading) -> None:
+        if not reading.wanted:
+            return
+        data = os.read(reading.descriptor, CHUNK)
         if data:
+            reading.wanted -= 1
             self._send(frame(DATA, channel, data))
             return
         del self._reading[channel]
-        os.close(descriptor)
+        os.close(reading.descriptor)
         self._send(control(channel, "done"))
 
     def _list_on(self, channel: int, listing: Listing) -> None:
@@ -147,9 +169,9 @@ class Desk:
             self._listing[channel] = listing
 
     def _abandon(self, channel: int) -> None:
-        descriptor = self._reading.pop(channel, None)
-        if descriptor is not None:
-            os.close(descriptor)
+        reading = self._reading.pop(channel, None)
+        if reading is not None:
+            os.close(reading.descriptor)
         file = self._writing.pop(channel, None)
         if file is not None:
             file.discard()

@@ -31,8 +31,11 @@ VERSION = 1
 HEADER = struct.Struct(">IBI")
 #: The most bytes of output or file in one frame.
 CHUNK = 65536
-#: The longest frame the supervisor may send: a chunk, or a list of files.
-MAX_UP = 8 * 1024 * 1024
+#: The longest frame the supervisor may send: a chunk, or one with a piece of a list.
+MAX_UP = 4 * CHUNK
+#: Chunks of a file that may be on their way to a reader; it says when it has taken some (``more``). So
+#: one that reads slowly, or no more, holds up no other channel.
+WINDOW = 16
 #: The longest frame the server may send: a block of code as JSON.
 MAX_DOWN = 256 * 1024 * 1024
 #: The most bytes of input that may wait for a program to read them, besides what its pipe holds. The

@@ -75,8 +75,8 @@ def _preload(names: Iterable[str]) -> dict[str, str]:
         try:
             importlib.import_module(name)
         except BaseException as error:  # whatever a module raises, the session starts without it
-            problems[name] = f"{type(error).__name__}: {error}"
-    return problems
+            problems[name[:200]] = f"{type(error).__name__}: {error}"[:300]
+    return dict(list(problems.items())[:100])  # one frame holds them
 
 
 def _stream(config: dict[str, Any]) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..errors import ProtocolError
 
@@ -23,7 +23,13 @@ Path = Annotated[str, Field(max_length=8192)]
 M = TypeVar("M", bound=BaseModel)
 
 
-class Ready(BaseModel):
+class Said(BaseModel):
+    """What may be said, and nothing else: what nobody asked for could be of any cost."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Ready(Said):
     """What a supervisor says of itself when it has started."""
 
     version: int
@@ -34,19 +40,19 @@ class Ready(BaseModel):
     fork: bool = False
 
 
-class Started(BaseModel):
+class Started(Said):
     """A run has begun, or its file is saved; `path` is that file."""
 
     path: Path
 
 
-class Asks(BaseModel):
+class Asks(Said):
     """The program waits for input."""
 
     prompt: str = Field(max_length=10_000)
 
 
-class Dropping(BaseModel):
+class Dropping(Said):
     """Output is over the limit; so many bytes of it are dropped by now."""
 
     dropped: Count
@@ -58,7 +64,7 @@ class Dropped(Dropping):
     total: Count
 
 
-class Report(BaseModel):
+class Report(Said):
     """How a run ended; times in seconds, `rss` and `total` in bytes."""
 
     exit: int | None = Field(default=None, ge=0, le=2**32)
@@ -73,14 +79,14 @@ class Report(BaseModel):
     problem: str | None = Field(default=None, max_length=10_000)
 
 
-class Refusal(BaseModel):
+class Refusal(Said):
     """What was asked for was not done."""
 
     message: str = Field(max_length=100_000)
     reason: str | None = Field(default=None, max_length=40)
 
 
-class Entry(BaseModel):
+class Entry(Said):
     """Something in a workspace; `size` in bytes, `modified` in seconds since 1970."""
 
     path: Path
@@ -89,7 +95,7 @@ class Entry(BaseModel):
     modified: float = Field(ge=-1e12, le=1e12, allow_inf_nan=False)
 
 
-class Entries(BaseModel):
+class Entries(Said):
     """A piece of a list."""
 
     entries: list[Entry] = Field(max_length=10_000)
@@ -98,9 +104,9 @@ class Entries(BaseModel):
 def read(shape: type[M], fields: dict[str, Any]) -> M:
     """The fields of a control frame, in their shape. Raises `ProtocolError` where they have another."""
     try:
-        return shape.model_validate(fields)
+        return shape.model_validate({name: value for name, value in fields.items() if name != "op"})
     except ValidationError as error:
-        where = ".".join(str(part) for part in error.errors(include_input=False)[0]["loc"])
+        where = ".".join(str(part) for part in error.errors(include_input=False)[0]["loc"])[:100]
         raise ProtocolError(
             f"The session's supervisor sent something that is not its protocol ({shape.__name__.lower()}: "
             f"{where or 'fields'}); the session was ended."

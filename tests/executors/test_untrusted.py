@@ -74,6 +74,8 @@ LIES: dict[str, list[dict[str, Any]]] = {
     "refusal without a word": [{"op": "refused"}],
     "refusal is long": [{"op": "refused", "message": "x" * 7_000_000}],
     "unknown": [{"op": "dance"}],
+    "what nobody asked for": [STARTED, {"op": "dropping", "dropped": 1, "x": [[]] * 1000}],
+    "more than a frame holds": [STARTED, {"op": "dropping", "dropped": 1, "x": [[]] * 100_000}],
 }
 
 
@@ -113,8 +115,8 @@ async def test_a_list_of_files_of_another_shape_ends_the_session(tmp_path: Path,
 
 
 async def test_a_list_of_files_without_end_ends_the_session(tmp_path: Path) -> None:
-    entry = {"path": "x" * 1000, "type": "file", "size": 1, "modified": 1}
-    async with Liar(tmp_path, [{"op": "entries", "entries": [entry] * 5000}] * 24) as executor:
+    entry = {"path": "x", "type": "file", "size": 1, "modified": 1}
+    async with Liar(tmp_path, [{"op": "entries", "entries": [entry] * 3000}] * 40) as executor:
         with pytest.raises(ProtocolError, match="without end"):
             await executor.list_files()
 

@@ -242,3 +242,28 @@ async def test_what_fails_in_the_middle_of_an_answer_cuts_the_connection(
     (response,) = await asyncio.gather(reading, return_exceptions=True)
     cut = isinstance(response, HTTPStreamClosedError)
     assert cut or response.code == 404 or len(response.body) == 50_000_000
+
+
+@pytest.mark.parametrize("pieces", [0, 1, 2, 3, 10])
+async def test_a_download_that_is_broken_off_or_stalls_holds_up_no_block(
+    rest: Callable[..., Any], exec_app: ExecApp, session: str, jp_root_dir: Path, pieces: int
+) -> None:
+    # given
+    with (jp_root_dir / "work/big").open("wb") as file:
+        file.truncate(1 << 30)
+    server = exec_app.serverapp
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=65536)
+    writer.write(
+        f"GET {server.base_url}api/exec/sessions/{session}/files/big HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        f"Authorization: token {server.identity_provider.token}\r\n\r\n".encode()
+    )
+    for _ in range(pieces):
+        await reader.read(65536)
+    body = {"session": session, "code": "echo hi", "language": "bash", "timeout": 3}
+    # when
+    stalled = json.loads((await rest("POST", "executions", body, wait=8)).body)
+    writer.close()
+    after = json.loads((await rest("POST", "executions", body, wait=8)).body)
+    # then
+    assert (stalled["status"], stalled["output"]) == ("ok", "hi\n")
+    assert (after["status"], after["output"]) == ("ok", "hi\n")
