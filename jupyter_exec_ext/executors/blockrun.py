@@ -230,10 +230,17 @@ class BlockRun:
         report = read(Report, fields)
         rest = [(kind, decoder.decode(b"", final=True)) for kind, decoder in self._decoders.items()]
         events = [self._printed_event(kind, text) for kind, text in rest if text]
-        timeout, limits = self._execution.options.timeout, self._executor.environment.limits
-        judgement = judge(report, limits=limits, timeout=timeout, printed=self._printed)
-        self._execution.add(report, judgement, self._kept)
+        self._execution.add(report, self._judge(report), self._kept)
         return events
+
+    def _judge(self, report: Report) -> Judgement:
+        return judge(
+            report,
+            limits=self._executor.environment.limits,
+            timeout=self._execution.options.timeout,
+            printed=self._printed,
+            language=self._language.name,
+        )
 
     def _on_refused(self, fields: dict[str, Any]) -> list[Event]:
         self._execution.judged(Judgement("env_error", None, read(Refusal, fields).message[:1000]))
