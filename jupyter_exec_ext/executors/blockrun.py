@@ -6,6 +6,7 @@ import asyncio
 import codecs
 import contextlib
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..blocks import installs_with_pip
@@ -210,9 +211,9 @@ class BlockRun:
 
     def _on_dropping(self, fields: dict[str, Any]) -> list[Event]:
         dropped = read(Dropping, fields).dropped
-        return [
-            Event("progress", {"label": "bytes of output over the limit", "current": dropped, "total": None})
-        ]
+        self._execution.truncated = True
+        said = {"label": "bytes of output over the limit", "current": dropped, "total": None}
+        return [Event("progress", said, truncated=True)]
 
     def _on_dropped(self, fields: dict[str, Any]) -> list[Event]:
         said = read(Dropped, fields)
@@ -224,7 +225,7 @@ class BlockRun:
             f"\n[{said.dropped:,} of {said.total:,} bytes of output were dropped here; "
             f"the first {self._head:,} and the last {self._tail:,} are kept]\n"
         )
-        return [self._printed_event(STDERR, text)]
+        return [replace(self._printed_event(STDERR, text), truncated=True)]
 
     def _on_end(self, fields: dict[str, Any]) -> list[Event]:
         report = read(Report, fields)
