@@ -46,12 +46,15 @@ class Event:
         From 1 in the order of the log; 0 while it is not logged.
     time : str
         RFC 3339, UTC.
+    truncated : bool
+        Whether it tells that output was dropped. Not logged with the event: it becomes the Execution's.
     """
 
     type: EventType
     data: dict[str, Any]
     number: int = 0
     time: str = field(default_factory=now)
+    truncated: bool = field(default=False, compare=False)
 
     @classmethod
     def stream(cls, name: str, text: str) -> Event:
@@ -76,8 +79,12 @@ class Outcome:
 
     def apply(self, execution: Execution) -> None:
         """Write this outcome into an execution's record."""
-        for name in ("status", "exit_code", "verdict", "code_files", "output_files", "truncated"):
+        for name in ("status", "exit_code", "verdict", "code_files", "output_files"):
             setattr(execution, name, getattr(self, name))
+        # Where the run was broken off, only the record knows.
+        execution.truncated = bool(execution.truncated or self.truncated)
+        if execution.truncated and "output" not in self.verdict.limits_hit:
+            self.verdict.limits_hit.append("output")
 
 
 class Transcript:

@@ -146,6 +146,29 @@ def test_A20_a_killed_server_loses_at_most_50_ms_of_output_and_leaves_nothing_al
     assert sorted(lost)[1] < 0.05, lost
 
 
+@pytest.mark.parametrize("lines", [10**9, 10**4], ids=["goes on", "is followed by another block"])
+def test_A20_of_a_flood_that_its_server_did_not_outlive_the_record_says_that_it_is_not_whole(
+    start: Callable[..., LiveServer], lines: int
+) -> None:
+    # given
+    server = start()
+    code = [f"for n in range({lines}): print('x' * 1000)", "import time; time.sleep(60)"]
+    body = {"code_blocks": [{"code": text, "language": "python"} for text in code]}
+    identifier = server.call("POST", "executions", body)["id"]
+    # when
+    until = time.monotonic() + 20
+    while not server.call("GET", "executions")["executions"][0]["truncated"]:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    time.sleep(0.1)
+    assert leave(server, signal.SIGKILL) == []
+    server.process.kill()
+    # then
+    record = start().call("GET", f"executions/{identifier}")
+    assert (record["status"], record["truncated"]) == ("lost", True)
+    assert record["verdict"]["limits_hit"] == ["output"]
+
+
 @pytest.mark.parametrize("options", [(), (NO_NAMESPACE,)], ids=["namespace", "subreaper"])
 def test_A20_a_program_that_holds_its_supervisors_descriptors_dies_with_the_server(
     start: Callable[..., LiveServer], options: tuple[str, ...]

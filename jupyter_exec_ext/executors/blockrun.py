@@ -6,6 +6,7 @@ import asyncio
 import codecs
 import contextlib
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..blocks import installs_with_pip
@@ -210,9 +211,9 @@ class BlockRun:
 
     def _on_dropping(self, fields: dict[str, Any]) -> list[Event]:
         dropped = read(Dropping, fields).dropped
-        return [
-            Event("progress", {"label": "bytes of output over the limit", "current": dropped, "total": None})
-        ]
+        self._execution.truncated = True
+        said = {"label": "bytes of output over the limit", "current": dropped, "total": None}
+        return [Event("progress", said, truncated=True)]
 
     def _on_dropped(self, fields: dict[str, Any]) -> list[Event]:
         said = read(Dropped, fields)
@@ -224,16 +225,23 @@ class BlockRun:
             f"\n[{said.dropped:,} of {said.total:,} bytes of output were dropped here; "
             f"the first {self._head:,} and the last {self._tail:,} are kept]\n"
         )
-        return [self._printed_event(STDERR, text)]
+        return [replace(self._printed_event(STDERR, text), truncated=True)]
 
     def _on_end(self, fields: dict[str, Any]) -> list[Event]:
         report = read(Report, fields)
         rest = [(kind, decoder.decode(b"", final=True)) for kind, decoder in self._decoders.items()]
         events = [self._printed_event(kind, text) for kind, text in rest if text]
-        timeout, limits = self._execution.options.timeout, self._executor.environment.limits
-        judgement = judge(report, limits=limits, timeout=timeout, printed=self._printed)
-        self._execution.add(report, judgement, self._kept)
+        self._execution.add(report, self._judge(report), self._kept)
         return events
+
+    def _judge(self, report: Report) -> Judgement:
+        return judge(
+            report,
+            limits=self._executor.environment.limits,
+            timeout=self._execution.options.timeout,
+            printed=self._printed,
+            language=self._language.name,
+        )
 
     def _on_refused(self, fields: dict[str, Any]) -> list[Event]:
         self._execution.judged(Judgement("env_error", None, read(Refusal, fields).message[:1000]))

@@ -24,13 +24,20 @@ _WORDS = re.compile(
     r"|memory allocation of"
 )
 
-# The end of a traceback of CPython: the frames are indented, the error is not.
+# The end of a traceback of CPython: the frames are indented, the error is not. Notes and further lines
+# of its message may follow, but neither an empty line nor another traceback does.
 _TRACEBACK = re.compile(
     r'^  File "[^\n]*\n(?:  [^\n]*\n)*'
     r"(?:MemoryError|numpy\._?core\._exceptions\._?(?:Array)?MemoryError|pyarrow\.lib\.ArrowMemoryError)"
-    r"(?::[^\n]*)?\Z",
+    rf"(?::[^\n]*)?(?:\n(?!Traceback |  )[^\n]+){{0,{LAST_LINES}}}\Z",
     re.MULTILINE,
 )
+
+# A traceback of an ExceptionGroup: each of its errors has one of its own, behind a bar and between rules.
+_GROUP = re.compile(r"^  \+ Exception Group Traceback ", re.MULTILINE)
+_GROUP_END = re.compile(r"^ +\+-+\Z", re.MULTILINE)
+_GROUP_RULE = re.compile(r"^ +(?:\+-)?\+-[-.\d ]*$", re.MULTILINE)
+_GROUP_BAR = re.compile(r"^ +\| ?", re.MULTILINE)
 
 # Runtimes that crash print these, and then much else: V8, C++, CPython, Rust.
 _CRASHES = re.compile(
@@ -53,15 +60,16 @@ _ERRORS: tuple[tuple[re.Pattern[str], frozenset[int]], ...] = tuple(
         (r"\bfork: Cannot allocate memory$", (1, 2, 126, 254)),  # bash, dash
         (r"^cannot allocate TLS data structures", (127,)),  # the C library's loader
         (r"^Out of memory(?:!| in perl)", (1, 12)),
-        (r"[Cc]annot allocate (?:vector|memory block) of size", (1,)),  # R
         (r": memory exhausted$", (1, 2)),  # GNU programs
         (r"(?::|\[Errno 12\]) Cannot allocate memory", (1, 2)),  # perror(3), CPython
         (r"^fatal error: runtime: (?:out of memory|cannot allocate memory)", (2,)),  # Go
     )
 )
+# R ends with 1 as everything does, so that these words are its own only where it runs.
+_R = re.compile(r"[Cc]annot allocate (?:vector|memory block) of size")
 
 
-def ran_out_of_memory(code: int, rss: int, limit: int, printed: str) -> bool:
+def ran_out_of_memory(code: int, rss: int, limit: int, printed: str, language: str = "") -> bool:
     """Whether a run that did not end well wanted more memory than it may have.
 
     Parameters
@@ -72,13 +80,25 @@ def ran_out_of_memory(code: int, rss: int, limit: int, printed: str) -> bool:
         The most memory that one of its processes had, and the limit of one, in bytes.
     printed : str
         The end of its standard error.
+    language : str
+        Its name.
     """
     if not _WORDS.search(printed):
         return False
     text = _COLOURS.sub("", printed).rstrip()
-    if rss >= NEAR * limit or (code == 1 and _TRACEBACK.search(text)):
+    if rss >= NEAR * limit or (code == 1 and any(map(_TRACEBACK.search, _errors(text)))):
         return True
     last = "\n".join(text.splitlines()[-LAST_LINES:])
     if code in _CRASHED and (_WORDS.search(last) or _CRASHES.search(text)):
         return True
+    if language == "r" and code == 1 and _R.search(last):
+        return True
     return any(code in codes and pattern.search(last) for pattern, codes in _ERRORS)
+
+
+def _errors(text: str) -> list[str]:
+    """What may end with the error that ended a Python program: all of it, or each error of a group."""
+    if not _GROUP_END.search(text):
+        return [text]
+    group = _GROUP.split(text)[-1]
+    return [_GROUP_BAR.sub("", part).rstrip() for part in _GROUP_RULE.split(group)]

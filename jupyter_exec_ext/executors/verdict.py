@@ -34,7 +34,9 @@ class Judgement:
     limits_hit: list[str] = field(default_factory=list)
 
 
-def judge(report: Report, *, limits: Limits, timeout: float | None, printed: str) -> Judgement:
+def judge(
+    report: Report, *, limits: Limits, timeout: float | None, printed: str, language: str = ""
+) -> Judgement:
     """Say how a block ended.
 
     Parameters
@@ -48,6 +50,8 @@ def judge(report: Report, *, limits: Limits, timeout: float | None, printed: str
     printed : str
         The end of the standard error: where a limit makes a system call fail, only the program
         itself knows, and says so there.
+    language : str
+        Its name: some words are evidence only in the mouth of that language's interpreter.
     """
     name = _name(report.signal)
     if report.problem:
@@ -60,7 +64,7 @@ def judge(report: Report, *, limits: Limits, timeout: float | None, printed: str
         return Judgement("cancelled", CANCELLED, "It was cancelled.", name)
     code = 128 + report.signal if report.signal is not None else report.exit or 0
     limit = limits.memory_bytes
-    if code and limit and ran_out_of_memory(code, report.rss, limit, printed):
+    if code and limit and ran_out_of_memory(code, report.rss, limit, printed, language):
         return _out_of_memory(limit)
     if report.signal is not None:
         return _by_signal(report, name or "", limits)

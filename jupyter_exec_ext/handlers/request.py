@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypeVar, get_args
 
-from ..errors import InvalidRequest
+from ..errors import InvalidRequest, UnknownEnvironment
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
@@ -32,6 +32,8 @@ def parse_body(model: type[Model], body: bytes | bytearray) -> Model:
     ------
     InvalidRequest
         With the first field that is wrong; ``body`` where it is no JSON object at all.
+    UnknownEnvironment
+        Where that is `environment`, with text that is not the name of one.
     """
     from pydantic import ValidationError
 
@@ -58,7 +60,10 @@ def _refusal(error: ValidationError) -> InvalidRequest:
         if not field:
             field, _, text = text.partition(": ")
     field = field or "body"
-    return InvalidRequest(f"{field}: {text[:1].lower()}{text[1:]}.", field=field)
+    # A name that no environment can have is that of none; what is no text at all is no name.
+    unknown = fault["loc"] == ("environment",) and fault["type"] != "string_type"
+    kind = UnknownEnvironment if unknown else InvalidRequest
+    return kind(f"{field}: {text[:1].lower()}{text[1:]}.", field=field)
 
 
 def parse_empty(body: bytes | bytearray) -> None:

@@ -79,13 +79,21 @@ class History(LoggingConfigurable):
 
     async def entries(self, execution_id: str, since: int = 0) -> AsyncIterator[Entry]:
         """The same as `read`, with the data as the bytes that are stored: for what goes over the wire."""
-        cursor, ended = max(0, since), False
+        cursor, ended = await self._from(execution_id, since), False
         while not ended:
             entries = await self._page(execution_id, cursor)
             ended = not entries
             for entry in entries:
                 cursor, ended = entry.number, entry.type == "end"
-                yield entry
+                if ended or cursor > since:
+                    yield entry
+
+    async def _from(self, execution_id: str, since: int) -> int:
+        """The number after which to look: there may not be one as high as asked for before ``end``."""
+        if since <= 0:
+            return 0
+        execution = await self.outline(execution_id)
+        return since if execution.ended else min(since, execution.last_event)
 
     async def _page(self, execution_id: str, cursor: int) -> builtins.list[Entry]:
         """Some entries after a number, waited for where there are none yet; none after the end."""
@@ -250,9 +258,9 @@ def _utc(time: str) -> str:
     """A time as executions have it, so that texts compare as times do."""
     try:
         at = dt.datetime.fromisoformat(time.replace("Z", "+00:00"))
-    except ValueError:
+        at = at.replace(tzinfo=at.tzinfo or dt.timezone.utc).astimezone(dt.timezone.utc)
+    except (ValueError, OverflowError):  # in UTC it may be before the year 1, or after 9999
         raise InvalidRequest(
             "before is neither the id of an execution nor a time in RFC 3339.", field="before"
         ) from None
-    at = at.replace(tzinfo=at.tzinfo or dt.timezone.utc).astimezone(dt.timezone.utc)
     return at.isoformat(timespec="microseconds").replace("+00:00", "Z")

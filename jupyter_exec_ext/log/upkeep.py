@@ -64,8 +64,12 @@ class Upkeep:
         number = (last - sequence * SHIFT if last else 0) + 1
         began = "while it ran" if execution.status == "running" else "before it began"
         verdict = execution.verdict or Verdict()
-        cause = f"The Jupyter server was stopped {began}; what had been printed is kept."
-        execution.verdict = verdict.model_copy(update={"cause": cause, "state_kept": False})
+        kept = "the beginning of what had been printed" if execution.truncated else "what had been printed"
+        cause = f"The Jupyter server was stopped {began}; {kept} is kept."
+        limits = list(dict.fromkeys([*verdict.limits_hit, *(["output"] if execution.truncated else [])]))
+        execution.verdict = verdict.model_copy(
+            update={"cause": cause, "state_kept": False, "limits_hit": limits}
+        )
         execution.status, execution.finished_at, execution.last_event = "lost", now(), number
         self._insert_end(sequence, number, row_of(execution))
 

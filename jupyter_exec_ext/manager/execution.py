@@ -135,6 +135,10 @@ class LiveExecution:
 
     async def record(self, event: Event) -> None:
         """Record what the executor yielded; waits while the log has more than it can write."""
+        if event.truncated and not self.execution.truncated:
+            # At once: if the server is killed, nobody else will tell.
+            self.execution.truncated = True
+            self._event_log.update(self.execution)
         self._append(event)
         await self._event_log.drain()
 

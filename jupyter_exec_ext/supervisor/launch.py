@@ -146,7 +146,7 @@ class Launcher:
         return self._fingerprint() != self._print
 
     def _fingerprint(self) -> list[int | None]:
-        folders = [path for path in sys.path if path.endswith("-packages")]
+        folders = [path for path in [*sys.path, *_user_site()] if path.endswith("-packages")]
         modules = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
         return [_changed(path) for path in folders + [path for path in modules if path and _may_change(path)]]
 
@@ -164,6 +164,13 @@ class Launcher:
         except OSError:
             for descriptor in (source, sink):
                 os.set_inheritable(descriptor, False)
+
+
+def _user_site() -> list[str]:
+    """The user's own packages, which are on the path only if they were there at the start."""
+    site: Any = sys.modules.get("site")
+    enabled = getattr(site, "ENABLE_USER_SITE", False)  # neither with -s or -I, nor in most venvs
+    return [site.USER_SITE] if enabled and site.USER_SITE else []
 
 
 def _may_change(path: str) -> bool:

@@ -20,12 +20,15 @@ TICK = 50_000_000
 
 
 class Shadows:
-    """Remembers of one directory whether it hides loaded modules, until the directory changes."""
+    """Remembers of one directory whether it hides loaded modules, until the directory changes.
+
+    What may come to hide one without such a change, within a folder or behind a link, is not remembered.
+    """
 
     def __init__(self) -> None:
         self._suffixes = tuple(all_suffixes())
         self._known: tuple[str, int] | None = None
-        self._hidden = False
+        self._hidden = self._may_come = False
 
     def hidden(self, folder: str) -> bool:
         """Whether a module or package in that directory has the name of one that is loaded."""
@@ -34,7 +37,7 @@ class Shadows:
             if self._known != (folder, changed):
                 self._hidden = self._look(folder)
                 # A change in the same tick would leave no trace.
-                settled = time.time_ns() - changed > TICK
+                settled = not self._may_come and time.time_ns() - changed > TICK
                 self._known = (folder, changed) if settled else None
         except OSError:
             return False  # there is nothing to import
@@ -46,13 +49,16 @@ class Shadows:
             names = [entry.name for entry in islice(entries, MOST + 1)]
         if len(names) > MOST:
             names = [name + suffix for name in loaded for suffix in ("", *self._suffixes)]
-        return any(self._hides(folder, name, loaded) for name in names)
+        # Of the many names of a usual directory none is left, so that the rest costs nothing.
+        paths = [os.path.join(folder, name) for name in names if self._is_of(name, loaded)]
+        self._may_come = any(os.path.islink(path) or os.path.isdir(path) for path in paths)
+        return any(map(self._hides, paths))
 
-    def _hides(self, folder: str, name: str, loaded: set[str]) -> bool:
+    def _is_of(self, name: str, loaded: set[str]) -> bool:
         module, dot, _ = name.partition(".")
-        if module not in loaded:
-            return False
-        path = os.path.join(folder, name)
-        if dot:
-            return name.endswith(self._suffixes) and os.path.isfile(path)
+        return module in loaded and (not dot or name.endswith(self._suffixes))
+
+    def _hides(self, path: str) -> bool:
+        if path.endswith(self._suffixes):
+            return os.path.isfile(path)
         return any(os.path.isfile(os.path.join(path, "__init__" + suffix)) for suffix in self._suffixes)

@@ -20,6 +20,7 @@ from jupyter_exec_ext.errors import (
     InvalidRequest,
     NotFound,
     Refused,
+    SessionLost,
     UnknownLanguage,
 )
 from jupyter_exec_ext.events import Event, Outcome
@@ -228,6 +229,19 @@ async def test_a_flood_costs_a_bounded_number_of_events(make: Make) -> None:
     assert sum(len(e.data["text"]) for e in events if e.type == "stream") < 1024 * 1024 + 500
     assert "60,000,000 bytes of output" in "".join(e.data["text"] for e in events if e.type == "stream")
     assert len(events) < 100 + 60 * outcome.verdict.wall_seconds
+
+
+async def test_a_flood_whose_session_was_lost_is_not_whole(make: Make) -> None:
+    executor = await make(output_limit=8192)
+    events = executor.run([block("while True: print('x' * 1000)")])
+    async for event in events:
+        if event.truncated:
+            break
+
+    executor._client.kill(SessionLost("It was killed."))
+
+    outcome = [event async for event in events][-1].data["outcome"]
+    assert (outcome.status, outcome.truncated, outcome.verdict.limits_hit) == ("lost", True, ["output"])
 
 
 async def test_named_files_are_in_the_workspace_and_others_are_not(make: Make, workspace: Path) -> None:

@@ -337,6 +337,23 @@ async def test_a_reader_that_has_everything_is_told_not_to_come_back(rest: Calla
     assert (response.code, response.body) == (204, b"")
 
 
+async def test_a_reader_that_asks_for_more_than_there_is_yet_gets_the_end_when_it_comes(
+    rest: Callable[..., Any], exec_app: ExecApp
+) -> None:
+    # given
+    execution = read(await rest("POST", "executions", SLEEP, wait=1), 201)
+    path = f"executions/{execution['id']}/events?since=1000000"
+    async with following(exec_app, path, "Connection: close") as reader:
+        await reader.until(b"\r\n\r\n")
+        # when
+        await rest("POST", f"executions/{execution['id']}/cancel")
+        # then
+        events = await reader.rest()
+    ended = await until_ended(rest, execution["id"])
+    assert events.count(b"event: ") == 1
+    assert b"id: %d\nevent: end\n" % ended["last_event"] in events
+
+
 async def test_events_arrive_while_it_runs_and_leaving_ends_nothing(
     rest: Callable[..., Any], exec_app: ExecApp
 ) -> None:

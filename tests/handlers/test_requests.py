@@ -51,7 +51,7 @@ def told(response: Any) -> tuple[int, str, str | None]:
         (b'{"code": "1", "markdown": "x"}', "code"),
         (b'{"code": "1", "cod": "2"}', "cod"),
         (b'{"code": "1", "environment": 1}', "environment"),
-        (b'{"code": "1", "environment": "nope"}', "environment"),
+        (b'{"code": "1", "environment": ["local"]}', "environment"),
         (b'{"code": "1", "environment": "local", "session": "x"}', "environment"),
         (b'{"code": "1", "env": []}', "env"),
         (b'{"code": "1", "env": {"A": 1}}', "env.A"),
@@ -100,6 +100,18 @@ async def test_an_unknown_environment_or_language_is_422(rest: Callable[..., Any
     )
 
 
+@pytest.mark.parametrize("name", ["", "nope", "venv:", "venv:../x", "local ", "\0", "venv:" + "x" * 80])
+@pytest.mark.parametrize("path", ["executions", "sessions"])
+async def test_a_name_that_no_environment_can_have_is_an_unknown_one(
+    rest: Callable[..., Any], path: str, name: str
+) -> None:
+    body = {"environment": name, **(CODE if path == "executions" else {})}
+    response = await rest("POST", path, body)
+    assert told(response) == (422, "unknown_environment", "environment")
+    assert json.loads(response.body)["message"].startswith("environment: ")
+    assert told(await rest("POST", path, {**body, "environment": 1})) == (400, "invalid", "environment")
+
+
 @pytest.mark.parametrize(
     ("path", "query", "field"),
     [
@@ -135,6 +147,9 @@ async def test_a_wrong_query_runs_nothing(
         ("executions", "status=done", "status"),
         ("executions", "status=%FF", "status"),
         ("executions", "before=" + "0" * 32, "before"),
+        ("executions", "before=yesterday", "before"),
+        ("executions", "before=0001-01-01T00:00:00%2B05:00", "before"),
+        ("executions", "before=9999-12-31T23:59:59-05:00", "before"),
         ("executions", "x=1", "x"),
         ("executions", "%FF=1", "\\xff"),
         ("executions", "no_track_activity=%FF", "no_track_activity"),

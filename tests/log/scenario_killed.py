@@ -1,4 +1,7 @@
-"""A server that writes events and says when, until it is killed: ``python scenario_killed.py FILE``."""
+"""A server that writes events and says when, until it is killed: ``python scenario_killed.py FILE``.
+
+With ``truncated`` as well, the one that runs has more output than is kept.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from jupyter_exec_ext.log import EventLog
 from jupyter_exec_ext.models import Execution
 
 
-async def main(path: str) -> None:
+async def main(path: str, *words: str) -> None:
     """Write one event per millisecond."""
     log = EventLog(path=path)
     await log.open("killed")
@@ -20,6 +23,9 @@ async def main(path: str) -> None:
     execution = Execution(environment="local", status="running")
     log.create(execution)
     print(queued.id, execution.id, flush=True)
+    if words:
+        execution.truncated = True
+        log.update(execution)
     while True:
         number = log.append(execution.id, Event.stream("stdout", f"line {time.monotonic()}\n"))
         print(number, time.monotonic(), flush=True)
@@ -27,4 +33,4 @@ async def main(path: str) -> None:
         await asyncio.sleep(0.001)
 
 
-asyncio.run(main(sys.argv[1]))
+asyncio.run(main(*sys.argv[1:]))

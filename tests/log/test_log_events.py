@@ -260,3 +260,24 @@ async def test_file_and_directory_are_private(open_log: Any, log_path: Path) -> 
             wanted = 0o700 if path.is_dir() else 0o600
             assert stat.S_IMODE(path.stat().st_mode) == wanted, path
         assert stat.S_IMODE(log_path.parent.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("where", ["here", "another server"])
+async def test_a_reader_from_beyond_the_last_number_gets_what_is_later_and_the_end(
+    open_log: Any, where: str
+) -> None:
+    async with open_log() as log, open_log() as other:
+        # given
+        execution = begin(log)
+        log.append(execution.id, Event.stream("stdout", "1"))
+        await log.flush()
+        reading = log if where == "here" else other
+        readers = [asyncio.ensure_future(numbers(reading, execution, since)) for since in (1, 3, 1000)]
+        await asyncio.sleep(0.05)
+        # when
+        for text in "234":
+            log.append(execution.id, Event.stream("stdout", text))
+        end(log, execution)
+        # then
+        assert await asyncio.wait_for(asyncio.gather(*readers), 5) == [[2, 3, 4, 5], [4, 5], [5]]
+        assert await numbers(log, execution, 1000) == []

@@ -21,9 +21,9 @@ from jupyter_exec_ext.events import Event
 HERE = Path(__file__).parent
 
 
-def killed_server(path: Path, seconds: float) -> tuple[str, str, dict[int, float], float]:
+def killed_server(path: Path, seconds: float, *words: str) -> tuple[str, str, dict[int, float], float]:
     """Run a server that writes, and kill it: its executions, its events' times, the time of the kill."""
-    command = [sys.executable, str(HERE / "scenario_killed.py"), str(path)]
+    command = [sys.executable, str(HERE / "scenario_killed.py"), str(path), *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         queued, running = server.stdout.readline().split()
@@ -59,6 +59,19 @@ async def test_what_a_killed_server_had_written_50_ms_before_is_there_and_lost_h
     # and a further restart adds nothing
     async with open_log() as log:
         assert [event async for event in log.read(running)] == events
+
+
+async def test_what_had_more_output_than_is_kept_says_so_when_its_server_was_killed(
+    open_log: Any, log_path: Path
+) -> None:
+    queued, running, _, _ = killed_server(log_path, 0.3, "truncated")
+    async with open_log() as log:
+        found, other = await log.get(running), await log.get(queued)
+        assert (found.status, found.truncated, found.verdict.limits_hit) == ("lost", True, ["output"])
+        assert "the beginning of what had been printed is kept" in found.verdict.cause
+        assert (other.status, other.truncated, other.verdict.limits_hit) == ("lost", False, [])
+        *_, end = [event async for event in log.read(running)]
+        assert end.data["execution"]["truncated"]
 
 
 async def test_servers_that_live_on_mark_what_a_killed_one_left(open_log: Any, log_path: Path) -> None:

@@ -299,3 +299,22 @@ async def test_an_environment_that_is_away_ends_the_execution_and_says_why(
         assert (ended.status, ended.started_at) == ("env_error", None)
         assert "prepared" in ended.verdict.cause
         assert [event.type async for event in it.manager.events(ended.id)] == ["status", "end"]
+
+
+async def test_that_output_was_dropped_is_in_the_record_at_once_and_stays_there(
+    house: Any, tame: Any, only: Any
+) -> None:
+    class Dropping(tame):  # type: ignore[misc]
+        async def run(self, blocks: Any, options: Any = None) -> Any:
+            yield Event("progress", {"label": "dropped", "current": 1, "total": None}, truncated=True)
+            yield Event.stream("stdout", "seen")
+            await asyncio.sleep(0.2)
+            raise SessionLost("It was lost.")
+
+    async with house(factory=only(Dropping)) as it:
+        execution = await it.submit("1")
+        await it.until(execution, "seen")
+        running = await it.log.get(execution.id)
+        ended = await it.manager.wait(execution.id, 5)
+        assert (running.status, running.truncated, running.verdict) == ("running", True, None)
+        assert (ended.status, ended.truncated, ended.verdict.limits_hit) == ("lost", True, ["output"])
