@@ -37,7 +37,8 @@ from .record import Entry, blocks_json
 __all__ = ["History"]
 
 _PAGE_EVENTS = 256
-_PAGE_BYTES = 1 << 20
+# A reader that does not go on holds a page: hundreds of them must not fill the memory.
+_PAGE_BYTES = 1 << 18
 # How often an execution of another server is looked at: nobody here is told of its events.
 _POLL_SECONDS = 0.2
 _ID = re.compile(r"^[0-9a-f]{32}$")
