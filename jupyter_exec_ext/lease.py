@@ -111,16 +111,24 @@ class Lease:
                 sessions.remove(session)
 
     def acquire(self) -> None:
-        """Take the lease. Raises `Conflict` where another process, or this one, has it already."""
+        """Take the lease.
+
+        Raises
+        ------
+        Conflict
+            Another process, or this one, has it already.
+        Unavailable
+            Something that is no directory is in the way. (An `OSError` where the disk says no.)
+        """
         until = time.monotonic() + _PATIENCE_SECONDS
         while self._held is None:
             try:
                 self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
                 self._held = _hold(self.root, self.id, make=True)
-            except (FileNotFoundError, FileExistsError, NotADirectoryError) as error:
+            except (FileNotFoundError, FileExistsError) as error:
                 # Removed since the line above, which is tried again; or no directory can be there.
                 if time.monotonic() > until or _is_obstacle(self.root):
-                    raise Conflict(f"No lease can be taken in {self.root}: {error.strerror}.") from None
+                    raise Unavailable(f"No lease can be taken in {self.root}: {error.strerror}.") from None
                 continue
             # A sweeper may be the holder, for a moment; it removes the file, and then it is ours.
             if self._held is None and not self._waited_for_sweeper():

@@ -223,7 +223,7 @@ def test_what_is_in_the_way_of_a_lease_is_a_conflict_or_gives_way(tmp_path: Path
         root.mkdir()
         for path in (root / "one", blocked):
             path.touch() if obstacle == "file" else path.symlink_to(tmp_path / "nowhere")
-        with pytest.raises(Conflict, match="No lease can be taken"):
+        with pytest.raises(Unavailable, match="No lease can be taken"):
             Lease("one", blocked).acquire()
         with Lease("one", root) as lease:
             assert stat.S_ISDIR(lease.path.lstat().st_mode)
