@@ -95,7 +95,7 @@ class Lease:
         this lease's directory, or the lease is not held.
         """
         path = self.path / "sessions" / session
-        if self._held is not None:
+        if self._held is not None and self._held.in_place():
             with self._held.folder.child("sessions", make=True) as sessions:
                 with sessions.child(session, make=True) as made:
                     if _leads_to(path, made):

@@ -104,7 +104,8 @@ class CommandLineCodeExecutor(WorkspaceFiles, CodeExecutor):
             self._private = real_above(tempfile.mkdtemp(prefix="jupyter-exec-"))
         try:
             # What an earlier block put in its place is not followed: code would be written there and run.
-            await asyncio.to_thread(fresh, self._private)
+            # Not in a thread, which would go on, and make it, after we are cancelled and it is removed.
+            fresh(self._private)
         except OSError as error:
             raise EnvironmentFailed(
                 f"The session's private directory {shown(self._private)} cannot be used: {error.strerror}."
