@@ -169,14 +169,21 @@ class CreatedEnvironments:
             return False
         try:
             with self.claim(label):
+                # Its server may have finished it, and given it up, since we looked.
+                record = self._read(label)
+                if record is None or record.status != "preparing":
+                    return False
                 self.discard(label)
         except Conflict:
             return False
         return True
 
     def _abandoned(self, record: Record) -> bool:
-        making = Lease("probe", self.folder / _MAKING)
-        return record.status == "preparing" and not making.alive(record.label)
+        if record.status != "preparing" or Lease("probe", self.folder / _MAKING).alive(record.label):
+            return False
+        # The record is written before the lease is given up: it may be another one by now.
+        again = self._read(record.label)
+        return again is not None and again.status == "preparing"
 
     def _names(self) -> list[str]:
         try:

@@ -18,7 +18,7 @@ from .preparation import Preparation
 from .usage import Usage
 from .venv import VenvPythonEnvironment, finish
 
-__all__ = ["EnvironmentMaker"]
+__all__ = ["EnvironmentMaker", "gone_meanwhile"]
 
 
 class EnvironmentMaker:
@@ -94,13 +94,16 @@ class EnvironmentMaker:
         InvalidRequest
             Its packages, requirements or Python cannot be right.
         Conflict
-            There is one of that name, or another server makes one.
+            There is one of that name, or one is made or removed here or by another server; or this
+            one was deleted before it had begun.
         Unavailable
             The registry has stopped.
         """
         _ = record.recipe  # its fields are checked
         if record.name in self._tasks:
             raise Conflict(f"{record.name} is being prepared already; wait until that has ended.")
+        # It would begin in the moment the old one has gone, and be taken for that.
+        self._check_not_deleting(record.name)
         self._check_running()
         preparation = self._preparations[record.name] = Preparation()
         begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -124,6 +127,8 @@ class EnvironmentMaker:
                 await finish(partial(self._store.discard, record.label))
             raise
         except (ExecError, OSError) as error:
+            if begun.done():
+                raise
             begun.set_exception(_refusal(record.name, error))
             return None
         finally:
@@ -140,15 +145,27 @@ class EnvironmentMaker:
         """Tell that it has ended, when nothing stands in the way of the next one any more."""
         self._tasks.pop(name, None)
         broken_off = f"The preparation of {name} was broken off."
-        outcome = None if task.cancelled() else task.result()
+        outcome = self._outcome(name, task)
         if not begun.done():
-            begun.set_exception(Unavailable(broken_off))
-        self._changed()
-        if outcome is None:
-            self._preparations.pop(name, None)
-            preparation.end("unavailable", broken_off)
-        else:
-            preparation.end("unavailable" if outcome.reason else "ready", outcome.reason)
+            deleted = name in self._deleting
+            begun.set_exception(gone_meanwhile(name) if deleted else Unavailable(broken_off))
+        try:
+            self._changed()
+        finally:  # whoever follows it must not wait for ever
+            if outcome is None:
+                self._preparations.pop(name, None)
+                preparation.end("unavailable", broken_off)
+            else:
+                preparation.end("unavailable" if outcome.reason else "ready", outcome.reason)
+
+    def _outcome(self, name: str, task: asyncio.Task[Record | None]) -> Record | None:
+        if task.cancelled():
+            return None
+        error = task.exception()
+        if error is None:
+            return task.result()
+        self._logger.error("The preparation of %s failed: %s", name, error)
+        return None
 
     def _begin(self, record: Record) -> Lease:
         lease = self._store.claim(record.label)
@@ -160,7 +177,8 @@ class EnvironmentMaker:
         return lease
 
     async def _prepare(self, record: Record, preparation: Preparation, lease: Lease) -> Record:
-        environment = self._made[record.name][1]
+        # It is not among those made where somebody has removed the files by hand.
+        _, environment = self._made.get(record.name) or self._object(record)
         environment.keep = () if lease.descriptor is None else (lease.descriptor,)
         try:
             async with self._slots:
@@ -192,8 +210,10 @@ class EnvironmentMaker:
     async def delete(self, name: str) -> None:
         """Remove the environment of that name; one that is being prepared is broken off.
 
-        Raises `Conflict` where another server is at it, or uses it.
+        Raises `Conflict` where it is being removed already, or another server is at it, or uses it;
+        `Unavailable` where its files cannot be removed.
         """
+        self._check_not_deleting(name)
         self._deleting.add(name)
         try:
             task = self._tasks.get(name)
@@ -202,6 +222,8 @@ class EnvironmentMaker:
                 await asyncio.wait([task])
             await finish(partial(self._discard, name.partition(":")[2]))
             self._preparations.pop(name, None)
+        except OSError as error:
+            raise Unavailable(f"{name} could not be removed: {error}.") from error
         finally:
             self._deleting.discard(name)
         self._changed()
@@ -222,6 +244,15 @@ class EnvironmentMaker:
     def _check_running(self) -> None:
         if self._stopped:
             raise Unavailable("The server is stopping; no environment can be created.")
+
+    def _check_not_deleting(self, name: str) -> None:
+        if name in self._deleting:
+            raise Conflict(f"{name} is being removed; wait until that has ended.")
+
+
+def gone_meanwhile(name: str) -> Conflict:
+    """Return what whoever creates an environment is told when somebody else deletes it at that moment."""
+    return Conflict(f"{name} was deleted while it was being created; create it again if it is needed.")
 
 
 def _refusal(name: str, error: ExecError | OSError) -> ExecError:

@@ -21,7 +21,7 @@ from .building import Recipe
 from .changes import Changes
 from .created import CreatedEnvironments, Record
 from .discovery import Discovery, Walk, title_of
-from .maker import EnvironmentMaker
+from .maker import EnvironmentMaker, gone_meanwhile
 from .preparation import Preparation
 from .system import SystemPythonEnvironment
 from .usage import Usage
@@ -243,7 +243,7 @@ class EnvironmentRegistry(LoggingConfigurable):
         InvalidRequest
             A field cannot be right.
         Conflict
-            There is one of that name; one that failed is replaced.
+            There is one of that name, or somebody deletes it meanwhile; one that failed is replaced.
         """
         self._check_may_change(request.name)
         self._refresh()
@@ -251,7 +251,10 @@ class EnvironmentRegistry(LoggingConfigurable):
         if known is not None and not (isinstance(known, VenvPythonEnvironment) and known.failure):
             raise Conflict(f"{request.name} is there already; choose another name.", field="name")
         await self._maker.create(Record(**request.model_dump(exclude={"kind"})))
-        return self._described(self._find(request.name))
+        environment = self._known.get(request.name)
+        if environment is None:
+            raise gone_meanwhile(request.name)
+        return self._described(environment)
 
     async def delete(self, name: str) -> None:
         """Remove an environment that was created here; a preparation is broken off.
@@ -279,8 +282,8 @@ class EnvironmentRegistry(LoggingConfigurable):
         if not self.allow_create or not self._allowed(name):
             raise Refused(f"This server does not allow to create or delete {name}; ask its administrator.")
 
-    async def events(self, name: str, since: int = 0) -> AsyncIterator[Event]:
-        """Yield how the environment was prepared: progress, then its status; until that is known.
+    def events(self, name: str, since: int = 0) -> AsyncIterator[Event]:
+        """Return how the environment was prepared: progress, then its status; until that is known.
 
         Numbered from 1; those up to `since` are left out. Raises `UnknownEnvironment`.
         """
@@ -289,8 +292,7 @@ class EnvironmentRegistry(LoggingConfigurable):
             environment = self._find(name)
             preparation = Preparation()
             preparation.end(environment.status, environment.reason)
-        async for event in preparation.read(since):
-            yield event
+        return preparation.read(since)
 
     async def stop(self) -> None:
         """Break off what is being prepared, and wait until nothing of it is left."""

@@ -15,7 +15,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..errors import Conflict
+from ..errors import Conflict, Unavailable
 from ..lease import Lease
 from ..models import new_id
 
@@ -51,7 +51,9 @@ class Usage:
         self._users.setdefault(label, set()).add(user)
         if label not in self._leases:
             lease = Lease(self._server, self._folder / _USING / label)
-            with contextlib.suppress(OSError):  # who cannot write here could not remove it either
+            with contextlib.suppress(
+                OSError, Unavailable
+            ):  # who cannot write here could not remove it either
                 lease.acquire()
                 self._leases[label] = lease
 
@@ -81,7 +83,8 @@ class Usage:
         place = self._folder / _USING / label
         with Lease(_REMOVING, place) as lease:
             lease.sweep()
-            if set(os.listdir(place)) - {_REMOVING, self._server}:
+            users = {name for name in os.listdir(place) if not name.startswith(".")}  # those are leaving
+            if users - {_REMOVING, self._server}:
                 raise Conflict(
                     f"venv:{label} is in use by another server; end its sessions and executions there first."
                 )

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-import shutil
-import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
 from ..errors import Conflict, EnvironmentFailed
 from ..models import Kind
+from ..pathfolder import open_folder
 from ..text import shown
 from .base import EnvironmentStatus, Progress, PythonEnvironment
 from .building import Recipe, build, requirements_file
@@ -271,12 +270,5 @@ def remove_tree(folder: Path) -> None:
 
 def remove_doomed(doomed: Path) -> None:
     """Remove a folder that has its other name already, also folders in it that nobody may write."""
-    try:
-        shutil.rmtree(doomed)
-    except PermissionError:
-        os.chmod(doomed, stat.S_IRWXU)
-        for parent, names, _ in os.walk(doomed):
-            for folder in (os.path.join(parent, name) for name in names):
-                if not os.path.islink(folder):
-                    os.chmod(folder, stat.S_IRWXU)
-        shutil.rmtree(doomed)
+    with open_folder(doomed.parent) as folder:
+        folder.remove(doomed.name)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shutil
 import tempfile
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Sequence
@@ -15,6 +14,7 @@ from ..blocks import file_name_of
 from ..environments.base import PythonEnvironment
 from ..errors import (
     Conflict,
+    EnvironmentFailed,
     ExecError,
     InvalidRequest,
     ProtocolError,
@@ -25,7 +25,9 @@ from ..errors import (
 from ..events import Event
 from ..languages import Language
 from ..models import CodeBlock
+from ..pathfolder import fresh, real_above, remove_path
 from ..supervisor.client import SupervisorClient
+from ..text import shown
 from .base import CodeExecutor, RunOptions, checked
 from .blockrun import BlockRun
 from .execution import Execution
@@ -73,7 +75,7 @@ class CommandLineCodeExecutor(WorkspaceFiles, CodeExecutor):
         self.environment = environment
         self.workspace = Path(workspace).resolve()
         self.output_limit, self.grace, self.fork = output_limit, grace, fork
-        self._private = Path(private) if private is not None else None
+        self._private = real_above(private) if private is not None else None
         self._own_private = private is None
         self._client: SupervisorClient | None = None
         self._languages: dict[str, Language] = {}
@@ -99,9 +101,16 @@ class CommandLineCodeExecutor(WorkspaceFiles, CodeExecutor):
         if self._stopped:
             raise SessionLost("The session was stopped.")
         if self._private is None:
-            self._private = Path(tempfile.mkdtemp(prefix="jupyter-exec-"))
-        self._private.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._client = await self._connect(self._private.resolve())
+            self._private = real_above(tempfile.mkdtemp(prefix="jupyter-exec-"))
+        try:
+            # What an earlier block put in its place is not followed: code would be written there and run.
+            # Not in a thread, which would go on, and make it, after we are cancelled and it is removed.
+            fresh(self._private)
+        except OSError as error:
+            raise EnvironmentFailed(
+                f"The session's private directory {shown(self._private)} cannot be used: {error.strerror}."
+            ) from error
+        self._client = await self._connect(self._private)
 
     async def _end(self) -> None:
         # Ours until it has ended: a close that is cancelled is done again by the next one.
@@ -125,7 +134,8 @@ class CommandLineCodeExecutor(WorkspaceFiles, CodeExecutor):
         async with self._life:
             await self._end()
             if self._own_private and self._private is not None:
-                await asyncio.to_thread(shutil.rmtree, self._private, ignore_errors=True)
+                with contextlib.suppress(OSError):
+                    await asyncio.to_thread(remove_path, self._private)
                 self._private = None
 
     async def restart(self) -> None:

@@ -13,8 +13,9 @@ from .base import RESOURCE, ExecHandler, authorized
 from .stream import Frame, StreamHandler, frame
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 
+    from ..events import Event
     from ..models import Environment
 
 
@@ -77,10 +78,11 @@ class EnvironmentEventsHandler(StreamHandler):
         """Follow it until it is ready or has failed."""
         since = self.since()
         find(self.registry.list(), name)
-        await self.stream(self._frames(name, since))
+        # Looked up before the answer begins: it may be deleted in that moment.
+        await self.stream(self._frames(self.registry.events(name, since)))
 
-    async def _frames(self, name: str, since: int) -> AsyncGenerator[Frame, None]:
-        async for event in self.registry.events(name, since):
+    async def _frames(self, events: AsyncIterator[Event]) -> AsyncGenerator[Frame, None]:
+        async for event in events:
             data = json.dumps({**event.data, "time": event.time})
             yield frame(event.number, event.type, data.encode())
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from ..errors import Unavailable
 from ..lease import Lease
 from ..models import new_id
 from .record import Delete, Operation
@@ -159,7 +160,7 @@ class Writer(threading.Thread):
     def _attempt(self, work: Callable[[], None]) -> None:
         try:
             work()
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, Unavailable) as error:
             self._failed(error)
         except Exception as error:  # a thread that died here would lose everything from now on
             self._log.exception("The execution log's writer met something unexpected.")

@@ -42,6 +42,10 @@ class Workspace:
         """Make it the current directory: see `Root.enter`."""
         return self._root.enter()
 
+    def make(self) -> None:
+        """Make it anew where it was removed: see `Root.make`."""
+        self._root.make()
+
     def _descend(self, parts: Sequence[str], make: bool = False) -> int:
         """A handle on a directory, to look things up in it."""
         handle = os.dup(self._root.handle())

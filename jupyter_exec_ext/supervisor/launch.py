@@ -101,8 +101,8 @@ class Launcher:
         """Write the block to its file, and say how it is to run."""
         name, workspace = fields.get("file"), self._config["workspace"]
         root = workspace if name else self._config["private"]
-        if not name:
-            os.makedirs(root, mode=0o700, exist_ok=True)  # an earlier block may have removed it
+        if not name and not os.path.lexists(root):
+            self._private.make()  # an earlier block has removed it
         name = name or f"block-{channel}{fields['suffix']}"
         file = (self.workspace if fields.get("file") else self._private).create(name)
         try:

@@ -57,10 +57,19 @@ class Root:
             raise self._refusal(error) from None
         return self._key
 
-    def _open(self) -> None:
+    def make(self) -> None:
+        """Make it, and what is above it, anew (mode 0700), through no link. Raises `FileRefused`."""
+        try:
+            self._open(make=True)
+        except OSError as error:
+            raise self._refusal(error) from None
+
+    def _open(self, make: bool = False) -> None:
         handle = os.open("/", SEARCH)
         try:
             for part in filter(None, self.path.split("/")):
+                if make:
+                    _make(handle, part)
                 handle = below(handle, part, SEARCH)
         except OSError:
             os.close(handle)
@@ -88,6 +97,13 @@ def below(handle: int, part: str, flags: int) -> int:
         raise
     os.close(handle)
     return inner
+
+
+def _make(handle: int, part: str) -> None:
+    try:
+        os.mkdir(part, 0o700, dir_fd=handle)
+    except OSError:
+        pass  # it is there, or opening it will say what is wrong
 
 
 def _is_link(handle: int, part: str) -> bool:

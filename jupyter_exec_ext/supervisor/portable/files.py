@@ -86,6 +86,11 @@ class Workspace:
         if not os.path.isdir(self.root):
             raise gone(name)
 
+    def make(self) -> None:
+        """Make it anew where it was removed (mode 0700), unless a link above it leads elsewhere."""
+        if os.path.normcase(os.path.realpath(self.root)) == self._real:
+            os.makedirs(self.root, mode=0o700, exist_ok=True)
+
     def _place(self, path: str, make: bool = False) -> str:
         """The full path, after every directory above has been looked at."""
         *above, name = names_of(path)

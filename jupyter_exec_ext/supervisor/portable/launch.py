@@ -86,8 +86,8 @@ class Launcher:
         """Write the block to its file."""
         name = fields.get("file")
         root = self._workspace if name else self._private
-        if not name:
-            os.makedirs(root, mode=0o700, exist_ok=True)  # an earlier block may have removed it
+        if not name and not os.path.lexists(root):
+            self._own_files.make()  # an earlier block has removed it
         name = name or f"block-{channel}{fields['suffix']}"
         file = (self._files if fields.get("file") else self._own_files).create(name)
         try:
