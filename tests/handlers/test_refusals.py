@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 
-def refused(response: Any) -> str:
+def refused(response: Any, code: int = 400, reason: str = "invalid") -> str:
     """The field of a refusal, whose status is checked."""
     reply = json.loads(response.body)
-    assert (response.code, reply["reason"]) == (400, "invalid")
+    assert (response.code, reply["reason"]) == (code, reason)
     return str(reply["field"])
 
 
@@ -67,5 +67,5 @@ async def test_a_name_may_be_in_any_script(rest: Callable[..., Any]) -> None:
 
 async def test_an_execution_in_a_wrong_environment_is_told_in_words(rest: Callable[..., Any]) -> None:
     response = await rest("POST", "executions", {"code": "1", "environment": "nope"})
-    assert refused(response) == "environment"
+    assert refused(response, 422, "unknown_environment") == "environment"
     assert "for example local or venv:analysis" in json.loads(response.body)["message"]
