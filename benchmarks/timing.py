@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import statistics
 import time
 from collections.abc import Awaitable, Callable
@@ -30,10 +31,14 @@ class Row(NamedTuple):
 
 
 async def in_turns(actions: dict[str, Action], repetitions: int, pause: float = 0.0) -> dict[str, float]:
-    """The median of each action in milliseconds; `pause` is in seconds, between two actions."""
+    """The median of each action in milliseconds; `pause` is in seconds, between two actions.
+
+    Each time in another order: what comes after a large program finds the processor's caches full of it.
+    """
     times: dict[str, list[float]] = {name: [] for name in actions}
+    chance = random.Random(0)
     for repetition in range(repetitions + 2):
-        for name, action in actions.items():
+        for name, action in chance.sample(list(actions.items()), len(actions)):
             started = time.perf_counter()
             await action()
             if repetition >= 2:  # the first two fill caches
