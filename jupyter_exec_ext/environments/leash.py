@@ -7,6 +7,7 @@ outlives it. Exits with the command's own code, or 128 and the signal that ended
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -45,14 +46,15 @@ def _kill_group(group: int) -> None:
     try:
         os.killpg(group, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
-        pass  # nobody is left in it
+        pass  # nobody is left in it, or only what has become another user's
 
 
 def _kill_orphans() -> None:
     """Kill what left the group and came back to us, until there is nobody: a chain that forks too."""
     while not _WINDOWS:
         for child in _children():
-            os.kill(child, signal.SIGKILL)
+            with contextlib.suppress(PermissionError):  # it has become another user's: it is waited for
+                os.kill(child, signal.SIGKILL)
         try:
             reaped, _ = os.waitpid(-1, os.WNOHANG)
         except ChildProcessError:

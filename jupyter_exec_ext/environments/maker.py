@@ -164,7 +164,8 @@ class EnvironmentMaker:
         error = task.exception()
         if error is None:
             return task.result()
-        self._logger.error("The preparation of %s failed: %s", name, error)
+        ours = None if isinstance(error, (ExecError, OSError)) else error  # what nobody expected is traced
+        self._logger.error("The preparation of %s failed: %s", name, error, exc_info=ours)
         return None
 
     def _begin(self, record: Record) -> Lease:
