@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+# Without the enumerations, whose lookups would take longer than the calls.
+import _signal  # type: ignore[import-not-found]
 import json
 import os
 import resource
@@ -29,7 +31,7 @@ LIMITS: dict[str, int | None] = {
     "file_bytes": resource.RLIMIT_FSIZE,
     "open_files": resource.RLIMIT_NOFILE,
 }
-_EVERY = set(signal.valid_signals()) - {signal.SIGKILL, signal.SIGSTOP}
+_EVERY = set(map(int, signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}))
 
 
 class Launch:
@@ -103,12 +105,12 @@ def _posix_spawn(argv: list[str], launch: Launch) -> int:
 
 
 def _fork(launch: Launch) -> int:
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _EVERY)
+    blocked = _signal.pthread_sigmask(_signal.SIG_BLOCK, _EVERY)
     if launch.argv is None:
         ending.freeze()
     parent, pid = os.getpid(), os.fork()
     if pid:
-        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, blocked)
         return pid
     try:
         # A block that kills whatever it may kill kills all who could end it; this is what remains.
@@ -134,9 +136,9 @@ def _become(launch: Launch) -> None:
     if launch.argv is None:
         _wait_for_job(launch, launch.job or 0)
         return
-    for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
-        signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    for number in (_signal.SIGINT, _signal.SIGPIPE, _signal.SIGXFSZ):
+        _signal.signal(number, _signal.SIG_DFL)
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, [])
     _place(launch.cwd, launch.limits)
     os.execvpe(launch.argv[0], launch.argv, {**os.environ, **launch.extra})
 
@@ -147,7 +149,7 @@ def _wait_for_job(launch: Launch, source: int) -> None:
     if not launch.plain:
         script.reopen_stdin()
     # Signals stay blocked until the script runs: no interrupt may end in a frame of ours.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    _signal.signal(_signal.SIGINT, _signal.default_int_handler)
     pages.copy(launch.pages)
     data = b""
     while True:
@@ -203,5 +205,5 @@ def _lower(kind: int, value: int) -> None:
 
 def _signals() -> None:
     # What the supervisor has set.
-    signal.set_wakeup_fd(-1)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    _signal.set_wakeup_fd(-1)
+    _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)

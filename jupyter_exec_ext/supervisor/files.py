@@ -12,7 +12,8 @@ import os
 import stat
 
 from .listing import Listing
-from .paths import PRIVATE, WORKSPACE, FileRefused, describe, parts_of, permit, replaceable
+from .newfile import NewFile, Temporary
+from .paths import PRIVATE, WORKSPACE, FileRefused, describe, parts_of
 from .root import SEARCH, Root, below
 
 TYPE_CHECKING = False
@@ -37,6 +38,7 @@ class Workspace:
     def __init__(self, root: str, private: bool = False) -> None:
         self.root, self._private = root, private
         self._root = Root(root, PRIVATE if private else WORKSPACE)
+        self._spare: Temporary | None = None
 
     def enter(self) -> tuple[int, int] | None:
         """Make it the current directory: see `Root.enter`."""
@@ -87,15 +89,44 @@ class Workspace:
     def create(self, path: str) -> NewFile:
         """A `NewFile` that takes the place of `path` when it is complete."""
         handle, name = self._parent(path, make=True)
+        spare = self._take_spare(handle) if "/" not in path else None
         try:
             mode = 0o600 if self._private else 0o666
-            return NewFile(handle, name, path, mode)
+            return NewFile(handle, name, path, mode, spare)
         except OSError as error:
             os.close(handle)
             raise _refusal(path, error) from None
         except BaseException:
             os.close(handle)
             raise
+
+    def prepare(self) -> None:
+        """Make the next file of a private directory before it is asked for.
+
+        That can take as long as all the rest of a block: ext4 looks at every file that was deleted within
+        the last minutes before it takes a new one's place.
+        """
+        if self._spare is None:
+            try:
+                self._spare = Temporary(self._root.handle(), 0o600)
+            except (OSError, FileRefused):
+                pass  # whoever asks for a file will be told
+
+    def _take_spare(self, handle: int) -> Temporary | None:
+        spare, self._spare = self._spare, None
+        if spare is None or spare.is_untouched(handle):
+            return spare
+        os.close(spare.descriptor)
+        return None
+
+    def tidy(self) -> None:
+        """Remove what `prepare` has made."""
+        if self._spare is not None:
+            spare, self._spare = self._spare, None
+            try:
+                spare.discard(self._root.handle())
+            except FileRefused:
+                pass  # it is gone with its directory
 
     def delete(self, path: str) -> None:
         """Remove a file or a link (not what it points at), or an empty directory."""
@@ -120,61 +151,6 @@ class Workspace:
                 yield from found
         finally:
             os.close(handle)
-
-
-class NewFile:
-    """A file while it is written: beside its place, under a name of its own.
-
-    It takes over the permissions of the file that it replaces; `mode`, less the umask, is for one
-    that replaces none.
-    """
-
-    def __init__(self, handle: int, name: str, path: str, mode: int) -> None:
-        self._handle, self._name, self._path = handle, name, path
-        self._mode = self._replaced()
-        self._temporary = f".exec-{os.urandom(8).hex()}.part"
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        # Until it is complete, nobody may read who could not read what it replaces.
-        first = mode if self._mode is None else 0o600
-        self.descriptor = os.open(self._temporary, flags, first, dir_fd=handle)
-
-    def write(self, data: bytes) -> None:
-        """Append bytes."""
-        view = memoryview(data)
-        while view:
-            view = view[os.write(self.descriptor, view) :]
-
-    def commit(self) -> int:
-        """Put the file in its place and return a descriptor at its beginning, to read it with.
-
-        The descriptor stays on this file, also when another run puts its own in the same place.
-        """
-        try:
-            permit(self.descriptor, self._replaced() or self._mode)
-            os.rename(self._temporary, self._name, src_dir_fd=self._handle, dst_dir_fd=self._handle)
-        except BaseException:
-            self.discard()
-            raise
-        os.close(self._handle)
-        os.lseek(self.descriptor, 0, os.SEEK_SET)
-        return self.descriptor
-
-    def _replaced(self) -> int | None:
-        """The mode of the file that is there already, if one is. Raises `FileRefused` for what is none."""
-        try:
-            mode = os.stat(self._name, dir_fd=self._handle, follow_symlinks=False).st_mode
-        except FileNotFoundError:
-            return None
-        return replaceable(mode, self._path)
-
-    def discard(self) -> None:
-        """Leave nothing behind."""
-        os.close(self.descriptor)
-        try:
-            os.unlink(self._temporary, dir_fd=self._handle)
-        except OSError:
-            pass  # the program removed it, or its directory, first
-        os.close(self._handle)
 
 
 def _make(handle: int, part: str, mode: int) -> None:

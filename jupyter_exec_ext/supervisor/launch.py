@@ -62,6 +62,8 @@ class Launcher:
         self._config, self._tree, self._send = config, tree, send
         self.workspace = Workspace(config["workspace"])
         self._private = Workspace(config["private"], private=True)
+        self._made_of: tuple[int, list[str]] = (0, [])
+        self._watched: list[str] = []
         self._print = self._fingerprint()
         self._shadows = Shadows()
         self.standby = Standby(tree, config.get("burst", BURST))
@@ -96,6 +98,16 @@ class Launcher:
         run = Run(channel, self._tree, pid, ends, output, fields.get("timeout"), fields["grace"])
         run.path, run.forked = job["path"], forked
         return run
+
+    def begun(self, run: Run) -> None:
+        """A run has just begun: make what the next one needs, while this one's processor is another."""
+        self._private.prepare()
+        self.standby.begun(run.forked)
+
+    def settle(self) -> None:
+        """Make the next block quicker: see `Standby.settle`, and `Standby.pause` for when."""
+        self._private.prepare()
+        self.standby.settle()
 
     def _job(self, channel: int, fields: dict[str, Any]) -> dict[str, Any]:
         """Write the block to its file, and say how it is to run."""
@@ -146,9 +158,11 @@ class Launcher:
         return self._fingerprint() != self._print
 
     def _fingerprint(self) -> list[int | None]:
-        folders = [path for path in [*sys.path, *_user_site()] if path.endswith("-packages")]
-        modules = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
-        return [_changed(path) for path in folders + [path for path in modules if path and _may_change(path)]]
+        made_of = (len(sys.modules), sys.path)
+        if made_of != self._made_of:
+            # Not for every block: going through all modules takes longer than looking at these files.
+            self._made_of, self._watched = (made_of[0], list(sys.path)), _watched()
+        return [_changed(path) for path in self._watched]
 
     def renew(self, source: int, sink: int) -> None:
         """Become a fresh interpreter, in the same process and on the same stream.
@@ -156,6 +170,7 @@ class Launcher:
         Returns only where that is not possible, for instance since the interpreter was removed.
         """
         self.standby.dismiss()
+        self._private.tidy()
         for descriptor in (source, sink):
             os.set_inheritable(descriptor, True)
         config = dict(self._config, stream=[source, sink])
@@ -164,6 +179,13 @@ class Launcher:
         except OSError:
             for descriptor in (source, sink):
                 os.set_inheritable(descriptor, False)
+
+
+def _watched() -> list[str]:
+    """Where packages are installed, and the files that were loaded from there."""
+    folders = [path for path in [*sys.path, *_user_site()] if path.endswith("-packages")]
+    modules = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
+    return folders + [path for path in modules if path and _may_change(path)]
 
 
 def _user_site() -> list[str]:

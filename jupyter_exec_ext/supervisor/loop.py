@@ -99,7 +99,7 @@ class Supervisor:
             due = self._watch(self._run, poll, due)
         elif due is None and self._launcher.standby.pause is not None:
             if not poll.poll(self._launcher.standby.pause):
-                self._launcher.standby.settle()
+                self._launcher.settle()
         milliseconds = None if due is None else min(due * 1000, LONGEST)
         return {descriptor for descriptor, _ in poll.poll(milliseconds)}
 
@@ -165,7 +165,7 @@ class Supervisor:
 
     def _receive(self, now: float) -> None:
         try:
-            data = os.read(self._source, CHUNK * 4)
+            data = os.read(self._source, CHUNK)
         except BlockingIOError:
             return  # a socket is both, source and sink, so that neither blocks
         except OSError:
@@ -216,7 +216,7 @@ class Supervisor:
         try:
             self._run = self._launcher.launch(channel, fields)
             self._send(control(channel, "started", path=self._run.path))
-            self._launcher.standby.begun(self._run.forked)
+            self._launcher.begun(self._run)
         except Saved as saved:
             self._send(control(channel, "saved", path=str(saved)))
         except StartFailed as error:

@@ -202,4 +202,4 @@ def _control(channel: int, op: str) -> bytes:
 
 
 def _last(session: Session) -> Any:
-    return max(session.private.iterdir(), key=lambda path: path.stat().st_mtime)
+    return max(session.private.glob("block-*"), key=lambda path: path.stat().st_mtime)

@@ -180,7 +180,9 @@ def test_the_death_of_the_server_ends_everything(tmp_path: Path, namespace: bool
     code += f"argv = [sys.executable, '-c', 'import time; time.sleep(60)', {mark!r}]\n"
     code += "subprocess.Popen(argv, start_new_session=True)\ntime.sleep(60)"
     server = subprocess.Popen(
-        [sys.executable, "-c", SERVER, str(tmp_path), code, str(namespace)], stdout=subprocess.PIPE
+        [sys.executable, "-c", SERVER, str(tmp_path), code, str(namespace)],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
     )
     try:
         assert until(lambda: len(alive(mark)) > 1)

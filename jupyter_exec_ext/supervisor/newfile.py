@@ -1,0 +1,100 @@
+"""A file that appears in its place only when it is complete.
+
+(Python 3.8, standard library only; POSIX.)
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from .paths import permit, replaceable
+
+
+class Temporary:
+    """An empty file in a directory, under a name that nobody else uses.
+
+    Parameters
+    ----------
+    handle : int
+        A descriptor of the directory.
+    mode : int
+        Less the umask.
+    """
+
+    def __init__(self, handle: int, mode: int) -> None:
+        self.name = f".exec-{os.urandom(8).hex()}.part"
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        self.descriptor = os.open(self.name, flags, mode, dir_fd=handle)
+
+    def is_untouched(self, handle: int) -> bool:
+        """Whether it is here as it was made, private and empty: a program may have been at it."""
+        try:
+            there = os.stat(self.name, dir_fd=handle, follow_symlinks=False)
+        except OSError:
+            return False
+        made = os.fstat(self.descriptor)
+        only = os.path.samestat(there, made) and made.st_nlink == 1
+        return only and made.st_size == 0 and stat.S_IMODE(made.st_mode) == 0o600
+
+    def discard(self, handle: int) -> None:
+        """Leave nothing behind."""
+        os.close(self.descriptor)
+        try:
+            os.unlink(self.name, dir_fd=handle)
+        except OSError:
+            pass  # a program removed it, or its directory, first
+
+
+class NewFile:
+    """A file while it is written: beside its place, under a name of its own.
+
+    It takes over the permissions of the file that it replaces; `mode`, less the umask, is for one
+    that replaces none. `spare` is an empty one that there is already, with that mode.
+    """
+
+    def __init__(self, handle: int, name: str, path: str, mode: int, spare: Temporary | None = None) -> None:
+        self._handle, self._name, self._path = handle, name, path
+        try:
+            self._mode = self._replaced()
+        except BaseException:
+            if spare is not None:
+                spare.discard(handle)
+            raise
+        # Until it is complete, nobody may read who could not read what it replaces.
+        self._temporary = spare or Temporary(handle, mode if self._mode is None else 0o600)
+        self.descriptor = self._temporary.descriptor
+
+    def write(self, data: bytes) -> None:
+        """Append bytes."""
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self.descriptor, view) :]
+
+    def commit(self) -> int:
+        """Put the file in its place and return a descriptor at its beginning, to read it with.
+
+        The descriptor stays on this file, also when another run puts its own in the same place.
+        """
+        try:
+            permit(self.descriptor, self._replaced() or self._mode)
+            os.rename(self._temporary.name, self._name, src_dir_fd=self._handle, dst_dir_fd=self._handle)
+        except BaseException:
+            self.discard()
+            raise
+        os.close(self._handle)
+        os.lseek(self.descriptor, 0, os.SEEK_SET)
+        return self.descriptor
+
+    def _replaced(self) -> int | None:
+        """The mode of the file that is there already, if one is. Raises `FileRefused` for what is none."""
+        try:
+            mode = os.stat(self._name, dir_fd=self._handle, follow_symlinks=False).st_mode
+        except FileNotFoundError:
+            return None
+        return replaceable(mode, self._path)
+
+    def discard(self) -> None:
+        """Leave nothing behind."""
+        self._temporary.discard(self._handle)
+        os.close(self._handle)
