@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from traitlets.log import get_logger
@@ -21,8 +22,8 @@ __all__ = ["LocalCommandLineCodeExecutor"]
 
 _PROGRAM = Path(supervisor.__file__).with_name("main.py")
 
-#: Blocks print as they go and in UTF-8, whatever the server's locale; their own programs, too.
-_VARIABLES = {"PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
+#: The locales in which Python prints a file name that is not UTF-8 as the bytes it is (PEP 538 and 540).
+_LENIENT = frozenset(("", "C", "POSIX", "C.UTF-8", "C.utf8", "UTF-8"))
 
 
 class LocalCommandLineCodeExecutor(CommandLineCodeExecutor):
@@ -72,7 +73,7 @@ class LocalCommandLineCodeExecutor(CommandLineCodeExecutor):
         variables = await asyncio.to_thread(self.environment.variables)
         client = await SupervisorClient.start(
             [*kept.prefix, python, "-u", str(_PROGRAM), json.dumps(config)],
-            env={**variables, **_VARIABLES},
+            env={**variables, **_printing(variables)},
             cwd=str(self.workspace),
         )
         self._warn_of(client.ready.problems)
@@ -89,3 +90,10 @@ class LocalCommandLineCodeExecutor(CommandLineCodeExecutor):
                     module,
                     one_line(problem)[:300],
                 )
+
+
+def _printing(variables: Mapping[str, str]) -> dict[str, str]:
+    """Blocks print as they go and in UTF-8, whatever the server's locale; their own programs, too."""
+    locale = next(filter(None, map(variables.get, ("LC_ALL", "LC_CTYPE", "LANG"))), "")
+    lenient = os.name == "posix" and locale in _LENIENT
+    return {"PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8:surrogateescape" if lenient else "utf-8"}

@@ -82,6 +82,8 @@ def begin(steps: Steps, traces: list[Any], leave: Callable[[], Any]) -> None:
     if threading is not None:
         steps.append(partial(threading._shutdown))
     steps.append(partial(atexit._run_exitfuncs))
+    # What guards a `__del__` from here on; what has been taken from the module before does not know.
+    steps.append(partial(vars(sys).__setitem__, "is_finalizing", partial(bool, 1)))
     steps.append(_collecting())
     steps.append(partial(_forget, steps, leave))
 
@@ -98,7 +100,7 @@ def _ordinary() -> bool:
 def _unbuffered(stream: Any, original: Any) -> bool:
     # What has a buffer can fail when it is flushed, and the exit code says so.
     try:
-        return stream is original and bool(stream.write_through)
+        return stream is original and bool(stream.write_through) and stream.buffer is not None
     except (AttributeError, ValueError):
         return False  # there is none, or it was detached
 
@@ -106,14 +108,14 @@ def _unbuffered(stream: Any, original: Any) -> bool:
 def _forget(steps: Steps, leave: Callable[[], Any]) -> None:
     # The order of CPython's Py_FinalizeEx and finalize_modules: what is cyclic (before this step), all
     # modules forgotten, what is cyclic now, and then, newest first, the modules somebody still holds.
-    if not _unbuffered(sys.stdout, sys.__stdout__):
+    if not (_unbuffered(sys.stdout, sys.__stdout__) and _unbuffered(sys.stderr, sys.__stderr__)):
         raise SystemExit(0)  # an exit function has replaced it
     own: list[object] = [module for name, module in sys.modules.items() if _modules.get(name) is not module]
     left = [weakref.ref(module) for module in own if isinstance(module, types.ModuleType)]
     _kept.extend(vars(sys).get(name) for name in _IMPORTING)
     steps.append(_each(vars(sys).__setitem__, _IMPORTING))
     steps += [_each(sys.modules.__setitem__, list(sys.modules)), partial(sys.modules.clear)]
-    steps += _clearing(vars(builtins), list(vars(builtins))[_counts["builtins"] :])
+    steps.append(partial(deque, map(vars(builtins).pop, _later_builtins()), 0))
     steps.append(_collecting())
     steps.append(partial(_clear, steps, left, leave))
 
@@ -125,6 +127,12 @@ def _clear(steps: Steps, left: list[weakref.ref[types.ModuleType]], leave: Calla
     _kept.extend(vars(sys)[name] for name in _STREAMS)
     steps += _clearing(vars(sys), [*_STREAMS, *list(vars(sys))[_counts["sys"] :]])
     steps += [_collecting(), partial(_flush_files), leave]
+
+
+def _later_builtins() -> list[str]:
+    # CPython goes back to the builtins it had before it could open files: `open`, `exit` and what follows.
+    names = list(vars(builtins))
+    return names[names.index("open") :] if "open" in names else names[_counts["builtins"] :]
 
 
 def _clearing(place: dict[str, Any], names: list[str]) -> Steps:

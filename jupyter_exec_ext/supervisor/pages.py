@@ -45,12 +45,13 @@ def _advice() -> Any:
 
 
 _madvise = _advice()
+_open = open  # at the end of a script, when `tell` looks, the name is gone
 
 
 def own() -> Ranges:
     """The pages that this process shares with no other; none where the kernel does not say."""
     try:
-        with open("/proc/self/maps", "rb") as maps, open("/proc/self/pagemap", "rb", 0) as pagemap:
+        with _open("/proc/self/maps", "rb") as maps, _open("/proc/self/pagemap", "rb", 0) as pagemap:
             found = [_alone(pagemap.fileno(), *match.groups()) for match in _MAPPING.finditer(maps.read())]
     except OSError:
         return []

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
+import os
+import subprocess
+import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -110,3 +115,25 @@ async def test_a_variable_that_no_process_can_have_is_refused(make: Make, env: A
             await executor.execute_code_blocks([code], RunOptions(env=env))
         assert caught.value.field == "env"
     assert (await executor.execute_code_blocks([block("print(1)")])).output == "1\n"
+
+
+@pytest.mark.parametrize("fork", [True, False])
+@pytest.mark.parametrize("locale", [None, "C", "C.UTF-8"])
+async def test_names_that_are_not_utf8_are_printed_as_python_itself_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fork: bool, locale: str | None
+) -> None:
+    for name in ("LC_ALL", "LC_CTYPE", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+    if locale is not None:
+        monkeypatch.setenv("LANG", locale)
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")).touch()
+    code = "import os\nfor name in os.listdir('.'): print(name)"
+    async with LocalCommandLineCodeExecutor(
+        SystemPythonEnvironment("local"), tmp_path, fork=fork
+    ) as executor:
+        result = await executor.execute_code_blocks([block(code)])
+
+    python = partial(subprocess.run, [sys.executable, "-c", code], cwd=tmp_path)
+    model = await asyncio.to_thread(python, capture_output=True, check=True)
+    assert (result.exit_code, result.output) == (0, model.stdout.decode("utf-8", "replace"))
+    assert result.output == "caf\ufffd\n"

@@ -1,0 +1,4 @@
+import sys
+
+print("result")
+sys.stderr.detach()
