@@ -23,7 +23,8 @@ class OneExecutionHandler(ExecHandler):
 
     async def answer_execution(self, execution_id: str) -> None:
         """Write it with its output so far."""
-        await self.answer_bytes(*await self.manager.event_log.document(execution_id))
+        parts = await self.manager.event_log.document(execution_id)  # held, so that other readers share it
+        await self.answer_bytes(*parts)
 
 
 class ExecutionRootHandler(OneExecutionHandler):
@@ -137,9 +138,9 @@ class ExecutionEventsHandler(StreamHandler):
         """The events as they are stored, so that a replay costs no parsing; ``end`` is the Execution."""
         async for entry in self.manager.event_log.entries(execution_id, since):
             if entry.type == "end":
-                head, *rest = await self.manager.event_log.document(execution_id)
+                parts = await self.manager.event_log.document(execution_id)
                 start = b'{"time":"%b",' % _time_of(entry).encode()
-                yield frame(entry.number, "end", start, head[1:], *rest)
+                yield frame(entry.number, "end", start, parts[0][1:], *parts[1:])
             else:
                 yield frame(entry.number, entry.type, entry.json)
 

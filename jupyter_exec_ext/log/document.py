@@ -18,8 +18,12 @@ from .record import LOST, Entry, encode
 __all__ = ["Part", "Parts", "document"]
 
 Part = bytes | memoryview
-#: Pieces of JSON in UTF-8, to be sent one after the other; the first and the last are bytes.
-Parts = list[Part]
+
+
+class Parts(list[Part]):
+    """Pieces of JSON in UTF-8, to be sent one after the other; the first and the last are bytes."""
+
+    __slots__ = ("__weakref__",)
 
 
 def document(execution: Execution, entries: Iterable[Entry], code: Part | None = None) -> Parts:
@@ -34,15 +38,15 @@ def document(execution: Execution, entries: Iterable[Entry], code: Part | None =
     head = to_json(execution, exclude={"code_blocks", "output", "outputs"})
     blocks = to_json(execution.code_blocks) if code is None else code
     output = [b',"output":"', *body.output, b'","outputs":[', *body.finished(), b"]}"]
-    return [head[:-1], b',"code_blocks":', blocks, *output]
+    return Parts([head[:-1], b',"code_blocks":', blocks, *output])
 
 
 class _Body:
     """The two forms of what was printed and shown; they share the bytes of it."""
 
     def __init__(self) -> None:
-        self.output: Parts = []
-        self._outputs: Parts = []
+        self.output: list[Part] = []
+        self._outputs: list[Part] = []
         self._stream: str | None = None
 
     def add(self, entry: Entry) -> None:
@@ -74,7 +78,7 @@ class _Body:
         if self._outputs:
             self._outputs.append(b",")
 
-    def finished(self) -> Parts:
+    def finished(self) -> list[Part]:
         return [*self._outputs, b'"}'] if self._stream is not None else self._outputs
 
 

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from traitlets import Float, Integer, Unicode, default
 
@@ -66,6 +67,7 @@ class EventLog(History):
         self._writer = Writer(path, server, min(self.flush_interval, 0.04), limits, self, self.log)
         self._memory = Memory(self._writer, self.max_memory)
         self._reader = Reader(path, self._writer.suspect)
+        self._documents = WeakValueDictionary()
         self._writer.start()
         await asyncio.to_thread(self._writer.opened.wait, _OPEN_SECONDS)
 

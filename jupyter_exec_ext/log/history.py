@@ -10,6 +10,7 @@ import re
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Any, NamedTuple, TypeVar
+from weakref import WeakValueDictionary
 
 from traitlets.config import LoggingConfigurable
 
@@ -32,7 +33,8 @@ from .reader import (
     whole,
 )
 from .reader import code as code_on_disk
-from .record import Entry, blocks_json
+from .record import Entry, blocks_json, end_of
+from .rescue import complete
 
 __all__ = ["History"]
 
@@ -60,6 +62,7 @@ class History(LoggingConfigurable):
 
     _memory: Memory
     _reader: Reader
+    _documents: WeakValueDictionary[str, Parts]
     _closed = True
 
     async def read(self, execution_id: str, since: int = 0) -> AsyncIterator[Event]:
@@ -119,14 +122,23 @@ class History(LoggingConfigurable):
         if execution_id not in self._memory.deleted:
             entries = await self._query(page, execution_id, cursor, _PAGE_EVENTS, _PAGE_BYTES, default=None)
         if entries:
-            return entries
+            return complete(entries, cursor)
         if execution_id not in self._memory.records:
             execution = await self.outline(execution_id)
             if execution.ended:
-                # It may have ended between the two looks.
-                return [] if cursor >= execution.last_event else None
+                return await self._stored_end(execution, cursor)
         await asyncio.sleep(_POLL_SECONDS)
         return None
+
+    async def _stored_end(self, execution: Execution, cursor: int) -> builtins.list[Entry] | None:
+        if cursor >= execution.last_event:
+            return []
+        # It may have ended between the two looks. Else what is missing went away with a damaged file.
+        entries = await self._query(page, execution.id, cursor, _PAGE_EVENTS, _PAGE_BYTES, default=None)
+        if entries is None:
+            await asyncio.sleep(_POLL_SECONDS)
+            return None
+        return complete(entries or [end_of(execution)], cursor)
 
     async def get(self, execution_id: str) -> Execution:
         """One execution with its `output` and `outputs`. Raises `NotFound`."""
@@ -146,12 +158,20 @@ class History(LoggingConfigurable):
         return _Found(execution, execution.last_event, [], None)
 
     async def document(self, execution_id: str) -> Parts:
-        """The same as `get`, as JSON in parts: for what goes over the wire. Raises `NotFound`."""
+        """The same as `get`, as JSON in parts: for what goes over the wire. Raises `NotFound`.
+
+        Of an execution that has ended, all who hold it at the same time hold the same: it may be as long as
+        the output, and they may be slow readers.
+        """
         execution, until, tail, code = await self._found(execution_id)
-        found = None
-        if until:
-            found = await self._query(_document, execution, until, tail, code, default=None)
-        return found or document(execution, tail, code)
+        if not until:
+            return document(execution, tail, code)
+        if execution.ended and execution_id in self._documents:
+            return self._documents[execution_id]
+        found = await self._query(_document, execution, until, tail, code, default=None)
+        if found is None:
+            return document(execution, tail, code)
+        return self._documents.setdefault(execution_id, found) if execution.ended else found
 
     async def summary(self, execution_id: str) -> Execution:
         """One execution without its output. Raises `NotFound`."""

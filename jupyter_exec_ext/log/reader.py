@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import os
 import sqlite3
+import stat
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -100,10 +101,13 @@ class Reader:
     def _connection(self) -> sqlite3.Connection | None:
         """This thread's connection, opened anew where the file has been replaced."""
         try:
-            inode = self._path.stat().st_ino
+            found = self._path.stat()
         except OSError:
+            found = None
+        if found is None or not stat.S_ISREG(found.st_mode):
             self._forget()
             return None
+        inode = found.st_ino
         if getattr(self._local, "inode", None) != inode:
             self._forget()
             self._local.connection = _connect(self._path)

@@ -209,6 +209,12 @@ def end_json(record: bytes, time: str) -> bytes:
     return b'{"execution":%b,"time":"%b"}' % (record, time.encode())
 
 
+def end_of(execution: Execution) -> Entry:
+    """The ``end`` of an execution that has ended, made anew."""
+    time = execution.finished_at or execution.created_at
+    return Entry(execution.last_event, "end", end_json(_record_json(execution), time))
+
+
 class Record:
     """One execution that is live, or whose end is not on disk yet.
 

@@ -9,22 +9,33 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from ..events import EventType
 from ..models import now
-from .record import LOST, decode, encode, end_json, execution_of
+from .record import LOST, Entry, decode, encode, end_json, execution_of
 
-__all__ = ["COPIED", "SHIFT", "damaged_executions", "lost_entry"]
+__all__ = ["COPIED", "SHIFT", "complete", "damaged_executions", "lost_entry"]
 
 #: An event's key is its execution's sequence number times this, plus its own number.
 SHIFT = 1 << 32
+#: An event takes more bytes of a file than these: its key, its type, and JSON with a time.
+_LEAST = 48
 COPIED = (
     "id, owner, environment, session, status, user, key, body_hash, created_at, ended_at,"
     " last_event, bytes, record"
 )
 
 
-def lost_entry() -> tuple[str, bytes]:
+def lost_entry() -> tuple[EventType, bytes]:
     """What stands in the place of an event that cannot be read any more, so that no number is missing."""
     return "stream", encode({**LOST, "time": now()})
+
+
+def complete(entries: list[Entry], cursor: int) -> list[Entry]:
+    """The entries after number `cursor`, with one in the place of each that is missing."""
+    if not entries or entries[-1].number - cursor == len(entries):
+        return entries
+    there = {entry.number: entry for entry in entries}
+    return [there.get(n) or Entry(n, *lost_entry()) for n in range(cursor + 1, entries[-1].number + 1)]
 
 
 class Found(NamedTuple):
@@ -60,12 +71,24 @@ def _sequences(db: sqlite3.Connection) -> list[int]:
 def _found(db: sqlite3.Connection, sequence: int) -> Found:
     columns = db.execute(f"SELECT {COPIED} FROM executions WHERE seq = ?", (sequence,)).fetchone()  # noqa: S608
     (code,) = db.execute("SELECT blocks FROM code WHERE execution = ?", (sequence,)).fetchone()
-    record, ended_at, last = columns[12], columns[9], columns[10]
-    execution_of(record, code, last)  # SQLite has no checksums: what is there need not be what was written
+    # SQLite has no checksums: what is there need not be what was written.
+    record, ended_at, last = columns[12], columns[9], min(columns[10], _last(db, sequence))
+    execution_of(record, code, last)
+    columns = (*columns[:10], last, *columns[11:])
     events = [_event(db, sequence * SHIFT + number) for number in range(1, last + 1)]
     if ended_at is not None and events and events[-1][0] != "end":
         events[-1] = ("end", end_json(record, ended_at))
-    return Found(tuple(columns), code, events)
+    return Found(columns, code, events)
+
+
+def _last(db: sqlite3.Connection, sequence: int) -> int:
+    """The highest number there is; where it cannot be read, as many as the file could hold."""
+    with contextlib.suppress(sqlite3.Error, TypeError):
+        first, following = sequence * SHIFT, (sequence + 1) * SHIFT
+        query = "SELECT max(id) FROM events WHERE id > ? AND id < ?"
+        return int(db.execute(query, (first, following)).fetchone()[0]) - first
+    (pages,), (size,) = (db.execute(f"PRAGMA {name}").fetchone() for name in ("page_count", "page_size"))
+    return int(pages * size // _LEAST)
 
 
 def _event(db: sqlite3.Connection, key: int) -> tuple[str, bytes]:

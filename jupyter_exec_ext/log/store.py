@@ -149,12 +149,14 @@ class Store:
             self._sequence.pop(execution, None)
 
     def _write_row(self, change: Change) -> int:
-        row, last = change.row, change.entries[-1].number if change.entries else 0
+        # Not in order where an earlier part is written again, into a new file.
+        row, numbers = change.row, [entry.number for entry in change.entries]
+        last = max(numbers, default=0)
         size = sum(len(entry.json) for entry in change.entries)
         sequence = self._sequence.get(row.id) or self._find(row.id)
         if sequence is None:
             sequence = self._insert(row, last, size)
-            self._fill(sequence, last - len(change.entries) + 1)
+            self._fill(sequence, min(numbers, default=1))
             return sequence
         self.db.execute(
             "UPDATE executions SET session = ?, status = ?, ended_at = ?, record = ?,"

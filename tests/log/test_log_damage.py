@@ -130,3 +130,84 @@ async def test_damage_to_database_and_wal_in_mid_run_is_met_by_the_first_reader_
     async with open_log() as log:
         assert (await log.get(execution.id)).output == "before after"
         assert log.warning is None
+
+
+async def written(open_log: Any, events: int) -> str:
+    """An execution of so many events on disk: its id."""
+    async with open_log() as log:
+        execution = begin(log)
+        for number in range(events):
+            log.append(execution.id, Event.stream("stdout", f"{number}\n"))
+        end(log, execution)
+    return str(execution.id)
+
+
+@contextlib.contextmanager
+def edited(path: Path) -> Any:
+    """The file as a database, to change it as no server would."""
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        yield db
+
+
+async def test_a_number_that_was_damaged_does_not_stop_the_rescue(open_log: Any, log_path: Path) -> None:
+    ids = [await written(open_log, 200) for _ in range(3)]
+    with edited(log_path) as db:
+        db.execute("UPDATE executions SET last_event = 100000000 WHERE id = ?", ids[1:2])
+    size, page = log_path.stat().st_size, 4096
+    with log_path.open("r+b") as file:
+        file.seek(size - 3 * page)
+        file.write(b"\x5a" * 2 * page)
+
+    async with open_log() as log:
+        end(log, begin(log))
+        await asyncio.wait_for(log.flush(), 10)
+        assert "was damaged" in log.warning
+        found = {one.id: one for one in await log.list()}
+        assert found[ids[0]].last_event == 201
+        for one in found.values():
+            assert one.last_event < 100_000
+            assert await numbers(log, one) == list(range(1, one.last_event + 1))
+
+
+@pytest.mark.parametrize("gone", [[21], [5], [3, 4, 21], list(range(1, 22))])
+async def test_events_that_went_away_leave_no_gap_and_no_endless_reader(
+    open_log: Any, log_path: Path, gone: list[int]
+) -> None:
+    await written(open_log, 20)
+    with edited(log_path) as db:
+        (sequence,) = db.execute("SELECT seq FROM executions").fetchone()
+        db.executemany("DELETE FROM events WHERE id = ?", [((sequence << 32) + number,) for number in gone])
+
+    async with open_log() as log:
+        (execution,) = await log.list()
+        events = [event async for event in log.read(execution.id)]
+
+    assert [event.number for event in events] == list(range(1, 22))
+    assert [event.type for event in events] == ["stream"] * 20 + ["end"]
+    assert events[-1].data["execution"]["status"] == "ok"
+    lost = {event.number for event in events if "was damaged" in event.data.get("text", "")}
+    assert lost == set(gone) - {21}
+
+
+async def test_a_new_file_that_is_begun_while_a_program_prints_has_every_event(
+    open_log: Any, log_path: Path
+) -> None:
+    async with open_log() as log:
+        execution = begin(log)
+        for number in range(1000):
+            log.append(execution.id, Event.stream("stdout", f"{number:06}{'x' * 1000}\n"))
+            if number % 50 == 0:
+                await asyncio.sleep(0.01)
+        await log.flush()
+        log_path.unlink()
+        log._writer.hurry()
+        await asyncio.to_thread(lambda: None)
+        for number in range(1000, 1010):  # before what is older is written again
+            log.append(execution.id, Event.stream("stdout", f"{number:06}\n"))
+        end(log, execution)
+        await log.flush()
+        assert await numbers(log, execution) == list(range(1, 1012))
+        found = await log.get(execution.id)
+
+    assert found.last_event == 1011
+    assert found.output.endswith("001008\n001009\n")

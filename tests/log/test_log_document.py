@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from test_log_events import begin, end
 
-from jupyter_exec_ext.events import Transcript
+from jupyter_exec_ext.events import Event, Transcript
 from jupyter_exec_ext.log.document import document
 from jupyter_exec_ext.log.record import LOST, Entry, encode
 from jupyter_exec_ext.models import CodeBlock, Execution
@@ -71,3 +73,17 @@ def test_the_order_of_the_keys_of_an_event_does_not_matter() -> None:
     stored = [Entry(1, "stream", b'{"text":"x\\ny","time":"now","name":"stdout"}')]
 
     assert json.loads(b"".join(document(execution(), stored)))["output"] == "x\ny"
+
+
+async def test_readers_of_one_ended_execution_share_what_they_hold(open_log: Any) -> None:
+    async with open_log() as log:
+        execution = begin(log)
+        log.append(execution.id, Event.stream("stdout", "x" * 100_000))
+        end(log, execution)
+        await log.flush()
+        first, *others = await asyncio.gather(*(log.document(execution.id) for _ in range(16)))
+        assert all(other is first for other in others)
+        assert await log.document(execution.id) is first
+        del first, others
+        assert not log._documents
+        assert json.loads(b"".join(await log.document(execution.id)))["output"] == "x" * 100_000

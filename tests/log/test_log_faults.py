@@ -197,6 +197,22 @@ async def test_a_file_that_somebody_removes_is_begun_anew(open_log: Any, log_pat
         assert (await log.get(execution.id)).output == "before after"
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such files")
+@pytest.mark.parametrize("make", [os.mkdir, getattr(os, "mkfifo", None)])
+async def test_what_is_no_file_in_the_place_of_the_log_leaves_it_in_memory(
+    open_log: Any, log_path: Path, make: Any
+) -> None:
+    log_path.parent.mkdir()
+    make(log_path)
+    async with open_log() as log:
+        execution = end(log, begin(log, id="a" * 32))
+        await asyncio.sleep(0.3)
+        assert "in memory only" in log.warning
+        assert [one.id for one in await log.list()] == [execution.id]
+        assert await log.find_key("no such key") is None
+        assert await numbers(log, execution) == [1]
+
+
 def content(path: Path) -> bytes:
     """The bytes of a file."""
     return path.read_bytes()
