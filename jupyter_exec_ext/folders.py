@@ -64,8 +64,7 @@ class Folder:
         """
         while True:
             if make:
-                with contextlib.suppress(FileExistsError):
-                    os.mkdir(name, 0o700, dir_fd=self._descriptor)
+                self.make(name)
             try:
                 return Folder(self._open_up(name))
             except NotADirectoryError:
@@ -74,6 +73,11 @@ class Folder:
                 with contextlib.suppress(FileNotFoundError):
                     if not self.is_directory(name):
                         os.unlink(name, dir_fd=self._descriptor)
+
+    def make(self, name: str) -> None:
+        """Make a directory in it (mode 0700), where there is nothing of that name."""
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(name, 0o700, dir_fd=self._descriptor)
 
     def _open(self, name: str, flags: int) -> int:
         try:

@@ -7,19 +7,16 @@ operating system in the moment its holder dies, however it dies.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import re
-import secrets
 import stat
-import sys
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
 
 from .errors import Conflict, InvalidRequest, Unavailable
 from .folders import Folder
+from .locked import GONE, LOCK, Held, hold, lock
 from .models import new_id
 from .pathfolder import open_folder
 
@@ -29,27 +26,8 @@ __all__ = ["Lease"]
 _GRACE_SECONDS = 60.0
 # Others may remove the directory while it is being made; after so long something else is wrong.
 _PATIENCE_SECONDS = 2.0
-_LOCK = "lock"
+_SESSIONS = "sessions"
 _ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
-
-if sys.platform == "win32":  # pragma: no cover - tested on Windows
-    import msvcrt
-
-    def _lock(descriptor: int, shared: bool = False) -> bool:
-        try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-else:
-    import fcntl
-
-    def _lock(descriptor: int, shared: bool = False) -> bool:
-        try:
-            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
 
 
 class Lease:
@@ -64,14 +42,24 @@ class Lease:
         The server's identifier, a new one by default.
     root : path, optional
         Where the leases of all servers are; ``<jupyter_runtime_dir>/jupyter_exec_ext`` by default.
+    below : path, optional
+        A directory above `root`, the one that holds it by default. From there on no link is followed: a
+        block may have put one there, and what it leads to is not ours to remove.
     """
 
-    def __init__(self, server: str | None = None, root: str | Path | None = None) -> None:
+    def __init__(
+        self,
+        server: str | None = None,
+        root: str | Path | None = None,
+        *,
+        below: str | Path | None = None,
+    ) -> None:
         self.id = server or new_id()
         if not _ID.match(self.id):
             raise InvalidRequest(f"{self.id!r} cannot name a server: use letters, digits, '.', '_' and '-'.")
         self.root = Path(root) if root is not None else _default_root()
-        self._held: _Held | None = None
+        self._below = Path(below) if below is not None else self.root.parent
+        self._held: Held | None = None
 
     @property
     def path(self) -> Path:
@@ -94,9 +82,9 @@ class Lease:
         Raises `Unavailable` where the path does not lead there: something was put in the place of
         this lease's directory, or the lease is not held.
         """
-        path = self.path / "sessions" / session
+        path = self.path / _SESSIONS / session
         if self._held is not None and self._held.in_place():
-            with self._held.folder.child("sessions", make=True) as sessions:
+            with self._held.folder.child(_SESSIONS, make=True) as sessions:
                 with sessions.child(session, make=True) as made:
                     if _leads_to(path, made):
                         return path
@@ -107,7 +95,7 @@ class Lease:
     def remove_session_path(self, session: str) -> None:
         """Remove the private directory of a session, also where a block took rights from its folders."""
         if self._held is not None:
-            with contextlib.suppress(OSError), self._held.folder.child("sessions") as sessions:
+            with contextlib.suppress(OSError), self._held.folder.child(_SESSIONS) as sessions:
                 sessions.remove(session)
 
     def acquire(self) -> None:
@@ -118,13 +106,18 @@ class Lease:
         Conflict
             Another process, or this one, has it already.
         Unavailable
-            Something that is no directory is in the way. (An `OSError` where the disk says no.)
+            Something that is no directory, or a link, is in the way. (An `OSError` where the disk says no.)
         """
         until = time.monotonic() + _PATIENCE_SECONDS
         while self._held is None:
+            self._below.mkdir(mode=0o700, parents=True, exist_ok=True)
             try:
-                self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-                self._held = _hold(self.root, self.id, make=True)
+                self._held = hold(self._open(make=True), self.id, make=True)
+            except NotADirectoryError:
+                raise Unavailable(
+                    f"No lease can be taken in {self.root}: there is a link or a file in its place, "
+                    "and links are not followed; remove that."
+                ) from None
             except (FileNotFoundError, FileExistsError) as error:
                 # Removed since the line above, which is tried again; or no directory can be there.
                 if time.monotonic() > until or _is_obstacle(self.root):
@@ -143,24 +136,54 @@ class Lease:
     def alive(self, server: str) -> bool:
         """Whether the server of that identifier holds its lease."""
         try:
-            with open_folder(self.root) as root, root.child(server) as folder:
-                descriptor = folder.open_file(_LOCK, os.O_RDWR)
+            with self._open() as root, root.child(server) as folder:
+                descriptor = folder.open_file(LOCK, os.O_RDWR)
         except OSError:
-            return _is_starting(self.root, server)
+            return self._is_starting(server)
         try:
-            return not _lock(descriptor, shared=True)
+            return not lock(descriptor, shared=True)
         finally:
             os.close(descriptor)
 
     def sweep(self) -> list[str]:
         """Remove the directories of servers that are dead, and return the servers' identifiers."""
         try:
-            with open_folder(self.root) as root:
+            with self._open() as root:
                 names = sorted(root.names())
         except (FileNotFoundError, NotADirectoryError):
             return []
-        swept = [name for name in names if name != self.id and _sweep(self.root, name)]
+        swept = [name for name in names if name != self.id and self._sweep(name)]
         return [name for name in swept if _ID.match(name)]
+
+    def _open(self, *, make: bool = False) -> Folder:
+        """The root. Raises `NotADirectoryError` where a link is in its place."""
+        folder = open_folder(self._below)
+        for part in self.root.relative_to(self._below).parts:
+            with folder:
+                if make:
+                    folder.make(part)
+                folder = folder.child(part)
+        return folder
+
+    def _is_starting(self, server: str) -> bool:
+        try:
+            with self._open() as root:
+                status = root.stat(server)
+        except OSError:
+            return False
+        return stat.S_ISDIR(status.st_mode) and _is_new(status)
+
+    def _sweep(self, name: str) -> bool:
+        try:
+            with self._open() as root, root.child(name) as folder:
+                if not _is_left(name, folder):
+                    return False
+            held = hold(self._open(), name)
+        except OSError:  # it has gone by itself, or is no directory
+            return False
+        if held is not None:
+            held.remove()
+        return held is not None
 
     def __enter__(self) -> Lease:
         self.acquire()
@@ -186,73 +209,6 @@ def _default_root() -> Path:
     return Path(jupyter_runtime_dir()) / "jupyter_exec_ext"
 
 
-class _Held(NamedTuple):
-    """A lease's directory, open since it was locked: what a block puts at its path is not taken for it."""
-
-    name: str
-    root: Folder
-    folder: Folder
-    descriptor: int
-
-    def in_place(self) -> bool:
-        """Whether both the directory and the locked file are still found by their names."""
-        with contextlib.suppress(FileNotFoundError):
-            lock = os.path.samestat(self.folder.stat(_LOCK), os.fstat(self.descriptor))
-            return lock and os.path.samestat(self.root.stat(self.name), self.folder.status())
-        return False
-
-    def remove(self) -> None:
-        """Remove the directory, and give up the lock."""
-        if sys.platform == "win32":  # pragma: no cover - it cannot rename or remove what is open
-            os.close(self.descriptor)
-        with contextlib.suppress(OSError):
-            self._remove()
-        if sys.platform != "win32":
-            os.close(self.descriptor)
-        self.folder.close()
-        self.root.close()
-
-    def _remove(self) -> None:
-        if os.path.samestat(self.root.stat(self.name), self.folder.status()):
-            # Its name is free first, while we hold the lock: the next holder makes a directory of its own.
-            gone = f".gone-{secrets.token_hex(8)}"
-            self.root.rename(self.name, gone)
-            self.root.remove(gone)
-            return
-        self.folder.clear()  # a block moved it
-        if not self.root.is_directory(self.name):
-            self.root.remove(self.name)
-
-
-def _hold(path: Path, name: str, *, make: bool = False) -> _Held | None:
-    """Lock the directory of that name; None where another has the lock.
-
-    Raises `FileNotFoundError` where it was removed meanwhile.
-    """
-    with contextlib.ExitStack() as stack:
-        root = stack.enter_context(open_folder(path))
-        folder = stack.enter_context(root.child(name, make=make))
-        descriptor = _open_lock(folder)
-        stack.callback(os.close, descriptor)
-        if not _lock(descriptor):
-            return None
-        held = _Held(name, root, folder, descriptor)
-        if not held.in_place():
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
-        stack.pop_all()
-        return held
-
-
-def _open_lock(folder: Folder) -> int:
-    try:
-        return folder.open_file(_LOCK, os.O_RDWR | os.O_CREAT)
-    except OSError as error:
-        if error.errno not in (errno.ELOOP, errno.EISDIR, errno.EACCES):
-            raise
-    folder.remove(_LOCK)  # a block put something else there
-    return folder.open_file(_LOCK, os.O_RDWR | os.O_CREAT)
-
-
 def _leads_to(path: Path, folder: Folder) -> bool:
     try:
         return os.path.samestat(os.lstat(path), folder.status())
@@ -268,21 +224,14 @@ def _is_obstacle(path: Path) -> bool:
         return False
 
 
-def _is_starting(root: Path, server: str) -> bool:
-    try:
-        status = os.lstat(root / server)
-    except OSError:
-        return False
-    return stat.S_ISDIR(status.st_mode) and time.time() - status.st_mtime < _GRACE_SECONDS
+def _is_new(status: os.stat_result) -> bool:
+    return time.time() - status.st_mtime < _GRACE_SECONDS
 
 
-def _sweep(root: Path, name: str) -> bool:
-    if not os.path.lexists(root / name / _LOCK) and _is_starting(root, name):
-        return False
-    try:
-        held = _hold(root, name)
-    except OSError:  # it has gone by itself, or is no directory
-        return False
-    if held is not None:
-        held.remove()
-    return held is not None
+def _is_left(name: str, folder: Folder) -> bool:
+    """Whether a server has made this directory, and not just now: nobody else's may be removed."""
+    there = set(folder.names())
+    if LOCK in there:
+        return True
+    ours = there <= {_SESSIONS} or name.startswith(GONE)
+    return ours and not _is_new(folder.status())

@@ -55,11 +55,15 @@ class PathFolder(Folder):
         """Take a directory in it; see `Folder.child`."""
         if make and not self.is_directory_now(name):
             self.remove(name)
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(self._path / name, 0o700)
+            self.make(name)
         if not self.is_directory(name):
             raise _no_directory(self._path / name)
         return type(self)(self._path / name)
+
+    def make(self, name: str) -> None:
+        """Make a directory in it; see `Folder.make`."""
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(self._path / name, 0o700)
 
     def is_directory_now(self, name: str) -> bool:
         """Whether there is a directory of that name."""

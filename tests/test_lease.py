@@ -217,6 +217,45 @@ def test_a_lease_that_was_moved_away_ends_without_a_trace_in_what_a_link_leads_t
     assert not os.path.lexists(lease.path) or above
 
 
+def old(place: Path) -> Path:
+    """A directory with something in it, from a while ago."""
+    place.mkdir(parents=True)
+    (place / "thesis").mkdir()
+    (place / "thesis" / "file").write_text("mine")
+    for path in (place / "thesis" / "file", place / "thesis", place):
+        os.utime(path, (time.time() - 7200,) * 2)
+    return place
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_a_link_in_the_place_of_the_root_leads_nowhere(tmp_path: Path, depth: int) -> None:
+    place = old(tmp_path / "elsewhere") if depth == 1 else old(tmp_path / "elsewhere" / "root").parent
+    base = tmp_path / "base"
+    base.mkdir()
+    (base / "using").symlink_to(place)
+    root = base / "using" if depth == 1 else base / "using" / "root"
+    lease = Lease("one", root, below=base)
+
+    assert lease.sweep() == []
+    assert not lease.alive("thesis")
+    with pytest.raises(Unavailable, match="link"):
+        lease.acquire()
+
+    assert [path.name for path in place.rglob("*") if path.is_file()] == ["file"]
+    assert (base / "using").is_symlink()
+
+
+def test_what_no_server_made_is_not_swept(tmp_path: Path) -> None:
+    root = old(tmp_path / "root")
+    empty = root / "empty"
+    empty.mkdir()
+    os.utime(empty, (time.time() - 7200,) * 2)
+
+    assert Lease("one", root).sweep() == ["empty"]
+    assert (root / "thesis" / "file").read_text() == "mine"
+    assert os.listdir(root / "thesis") == ["file"]
+
+
 def test_what_is_in_the_way_of_a_lease_is_a_conflict_or_gives_way(tmp_path: Path) -> None:
     for number, obstacle in enumerate(("file", "link")):
         root, blocked = tmp_path / f"{number}", tmp_path / f"blocked{number}"

@@ -50,7 +50,7 @@ class Usage:
             return
         self._users.setdefault(label, set()).add(user)
         if label not in self._leases:
-            lease = Lease(self._server, self._folder / _USING / label)
+            lease = self._lease(self._server, label)
             with contextlib.suppress(
                 OSError, Unavailable
             ):  # who cannot write here could not remove it either
@@ -71,7 +71,7 @@ class Usage:
     def check(self, name: str) -> None:
         """Raise `Conflict` where that environment is being removed."""
         label = self._label(name)
-        if label is not None and Lease(self._server, self._folder / _USING / label).alive(_REMOVING):
+        if label is not None and self._lease(self._server, label).alive(_REMOVING):
             raise Conflict(f"{name} is being removed, so nothing can run there; use another environment.")
 
     @contextlib.contextmanager
@@ -81,7 +81,7 @@ class Usage:
         Raises `Conflict` where another server uses it.
         """
         place = self._folder / _USING / label
-        with Lease(_REMOVING, place) as lease:
+        with self._lease(_REMOVING, label) as lease:
             lease.sweep()
             users = {name for name in os.listdir(place) if not name.startswith(".")}  # those are leaving
             if users - {_REMOVING, self._server}:
@@ -96,7 +96,10 @@ class Usage:
         """Remove what killed servers held."""
         with contextlib.suppress(OSError):  # nothing was ever used
             for label in os.listdir(self._folder / _USING):
-                Lease(self._server, self._folder / _USING / label).sweep()
+                self._lease(self._server, label).sweep()
+
+    def _lease(self, server: str, label: str) -> Lease:
+        return Lease(server, self._folder / _USING / label, below=self._folder)
 
     def _label(self, name: str) -> str | None:
         """The label of an environment that was made here, else None."""

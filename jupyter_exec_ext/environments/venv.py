@@ -172,7 +172,7 @@ class VenvPythonEnvironment(PythonEnvironment):
         try:
             await finish(self._begin)
             await self._build(self.recipe, progress or _silent)
-            self._marker.write_text(WHOLE)
+            _write_private(self._marker, WHOLE)
         except BaseException as error:
             await finish(self._clear)
             if isinstance(error, OSError):
@@ -190,7 +190,7 @@ class VenvPythonEnvironment(PythonEnvironment):
     def _begin(self) -> None:
         remove_tree(self.prefix)
         self.prefix.mkdir(mode=0o700, parents=True)
-        self._marker.write_text(HALF_MADE)
+        _write_private(self._marker, HALF_MADE)
         if self.recipe is not None and self.recipe.requirements is not None:
             _write_private(requirements_file(self.prefix), self.recipe.requirements)
 
@@ -236,9 +236,12 @@ async def finish(work: Callable[[], T]) -> T:
 
 
 def _write_private(file: Path, text: str) -> None:
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    # Not into what is there: a block may have put a link to another file in its place.
+    draft = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with open(descriptor, "w", encoding="utf-8", newline="\n") as opened:
         opened.write(text)
+    os.replace(draft, file)
 
 
 def read_config(prefix: Path) -> dict[str, str]:

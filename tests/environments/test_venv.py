@@ -12,6 +12,7 @@ from typing import Literal
 import pytest
 from folders import building, make_venv, processes_with
 
+from jupyter_exec_ext.environments import venv
 from jupyter_exec_ext.environments.building import Recipe
 from jupyter_exec_ext.environments.tools import find_uv
 from jupyter_exec_ext.environments.venv import MARKER, VenvPythonEnvironment, remove_tree
@@ -279,3 +280,16 @@ def test_what_cannot_be_a_package_names_the_field(field: str, given: dict[str, o
 def test_options_in_requirements_are_the_users_own() -> None:
     assert Recipe(requirements="--index-url https://index.example/simple\n-e .\n").installs
     assert not Recipe(requirements=" \n").installs
+
+
+def test_what_is_written_into_an_environment_is_not_written_through_a_link(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    marker = tmp_path / "marker"
+    marker.symlink_to(victim)
+
+    venv._write_private(marker, "ready")
+
+    assert victim.read_text() == "mine"
+    assert (marker.read_text(), marker.is_symlink()) == ("ready", False)
+    assert sorted(os.listdir(tmp_path)) == ["marker", "victim"]
