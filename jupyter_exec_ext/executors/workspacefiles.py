@@ -46,18 +46,20 @@ class WorkspaceFiles(ABC):
         entries: list[dict[str, Any]] = []
         async with request(client, "list") as channel:
             while (frame := _accepted(await _answer(channel))).op == "entries":
-                entries += _entries(client, frame)
-                if len(entries) > MOST_ENTRIES:
+                found = _entries(client, frame)
+                entries += found
+                if not found or len(entries) > MOST_ENTRIES:
                     client.kill(ProtocolError("The session's supervisor listed files without end."))
             return entries, bool(frame.fields.get("more"))
 
     async def read_file(self, path: str) -> AsyncGenerator[bytes, None]:
         """The contents of a file, in pieces."""
-        async with request(await self._ready(), "get", path=path) as channel:
+        client = await self._ready()
+        async with request(client, "get", path=path) as channel:
             ended = False
             try:
                 _accepted(await _answer(channel))
-                async for data in _chunks(channel):
+                async for data in _chunks(client, channel):
                     yield data
                 ended = True
             finally:
@@ -104,7 +106,7 @@ async def _answer(channel: Channel) -> Frame:
     return await _within(channel.receive())
 
 
-async def _chunks(channel: Channel) -> AsyncIterator[bytes]:
+async def _chunks(client: SupervisorClient, channel: Channel) -> AsyncIterator[bytes]:
     """The chunks of a file; there are never more on their way than somebody will take."""
     taken = 0
     while (frame := _accepted(await _answer(channel))).kind == DATA:
@@ -113,6 +115,9 @@ async def _chunks(channel: Channel) -> AsyncIterator[bytes]:
         if taken == WINDOW // 2:
             await _within(channel.send("more", chunks=taken))
             taken = 0
+    if frame.op != "done":  # a file that ends here would look as if it were whole
+        client.kill(ProtocolError("The session's supervisor broke a file off; the session was ended."))
+        await channel.receive()
 
 
 async def _abandon(channel: Channel) -> None:

@@ -26,7 +26,7 @@ class FileRootHandler(ExecHandler):
     @authorized(action="read", resource=RESOURCE)
     async def get(self, session_id: str) -> None:
         """List them; links are named, never followed."""
-        files, more = await self.manager.list_files(session_id)
+        files, more = await self.unless_gone(self.manager.list_files(session_id))
         shown = [{**file, "modified": _time(file["modified"])} for file in files]
         answer = {"files": shown, "more": True} if more else {"files": shown}
         await self.answer_bytes(json.dumps(answer).encode())

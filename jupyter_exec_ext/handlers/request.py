@@ -20,6 +20,8 @@ JUPYTER_NAMES = frozenset({"token", "_xsrf", "no_track_activity"})
 #: JupyterLab appends the time in milliseconds, without a value, so that nothing is cached.
 _CACHE_BUSTER = re.compile(r"[0-9]{1,20}")
 _FAULTS_LISTED = 100
+#: Values that a body may consist of: more than any request needs, and few enough to be read in an instant.
+MOST_VALUES = 20_000
 
 #: The largest integer that every JSON reader keeps exact.
 BIGGEST = 2**53 - 1
@@ -37,10 +39,23 @@ def parse_body(model: type[Model], body: bytes | bytearray) -> Model:
     """
     from pydantic import ValidationError
 
+    if len(body) > MOST_VALUES and _values(body) > MOST_VALUES:
+        # Reading millions of them takes seconds, in which the whole server would stand still.
+        raise InvalidRequest(f"body: has more than {MOST_VALUES:,} values; send fewer.", field="body")
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
         raise _refusal(error) from None
+
+
+def _values(body: bytes | bytearray) -> int:
+    """How many values there are in a text of JSON, nearly; strings alone where those are too many."""
+    plain = body.replace(b"\\\\", b"").replace(b'\\"', b"")
+    strings = plain.count(b'"') // 2
+    if strings > 2 * MOST_VALUES:
+        return strings
+    outside = b"".join(plain.split(b'"')[::2])
+    return sum(map(outside.count, (b",", b"[", b"{")))
 
 
 def _refusal(error: ValidationError) -> InvalidRequest:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..errors import InvalidRequest, Refused, SessionLost
+from ..errors import ExecError, InvalidRequest, Refused, SessionLost
 from ..events import Event, Outcome
 from ..executors.base import CodeExecutor
 from ..models import Session, now
@@ -180,7 +180,9 @@ class LiveSession:
             live.end(outcome_of(error, self.model.environment))
             return
         except Exception as error:
-            self._logger.warning("A run in %s failed.", self.model.environment, exc_info=error)
+            # What is foreseen says all in a sentence; only a fault of ours needs its trace.
+            trace = None if isinstance(error, ExecError) else error
+            self._logger.warning("A run in %s failed: %s", self.model.environment, error, exc_info=trace)
             live.end(outcome_of(error, self.model.environment))
         await self._instance.stop()
 

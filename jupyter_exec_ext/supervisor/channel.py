@@ -5,13 +5,22 @@ from __future__ import annotations
 import asyncio
 from typing import Any, NamedTuple, Protocol
 
-from ..errors import Conflict, ExecError, SessionLost
+from ..errors import Conflict, ExecError, ProtocolError, SessionLost
 from . import frames
 
 __all__ = ["Channel", "Frame", "Stream"]
 
 #: Frames that wait for whoever reads a channel; then the stream is read no further.
 PENDING = 64
+#: Bytes of a control frame that is read when it comes in; a longer one is read when its reader is there.
+READ_AT_ONCE = 1024
+
+
+def frames_broken(error: frames.FrameError) -> ProtocolError:
+    """What has become of a session whose supervisor sends no frames."""
+    return ProtocolError(
+        f"The session's supervisor sent something that is not its protocol ({error}); the session was ended."
+    )
 
 
 class Stream(Protocol):
@@ -20,6 +29,8 @@ class Stream(Protocol):
     lost: ExecError | None
 
     async def write(self, kind: int, channel: int, payload: bytes) -> None: ...
+
+    def kill(self, lost: ExecError) -> None: ...
 
 
 class Frame(NamedTuple):
@@ -74,11 +85,22 @@ class Channel:
         frame = await self._queue.get()
         if frame is None:
             raise self._stream.lost or SessionLost("The session was closed.")
-        return frame
+        return frame if frame.fields or frame.kind != frames.CONTROL else self._read(frame)
 
-    async def put(self, frame: Frame | None) -> None:
+    def _read(self, frame: Frame) -> Frame:
+        try:
+            return frame._replace(fields=frames.message(frame.data))
+        except frames.FrameError as error:
+            lost = frames_broken(error)
+            self._stream.kill(lost)
+            raise lost from None
+
+    async def put(self, kind: int, data: bytes) -> None:
         """Hand over a frame; waits while its reader is behind (the client's task calls this)."""
-        if frame is not None and frame.op == "taken":
+        # What waits is bounded in bytes. Read as JSON, a long one could take twenty times as many.
+        soon = kind == frames.CONTROL and len(data) <= READ_AT_ONCE
+        frame = Frame(kind, data, frames.message(data) if soon else {})
+        if frame.op == "taken":
             self._taken(frame.fields.get("bytes"))
             return
         await self._queue.put(frame)

@@ -17,7 +17,7 @@ from typing import Any, cast
 
 from ..errors import EnvironmentFailed, ExecError, ProtocolError, SessionLost
 from . import frames
-from .channel import Channel, Frame
+from .channel import Channel, frames_broken
 from .process import PipeWriter, ThreadedProcess, start_process
 from .reports import Ready, read
 
@@ -148,10 +148,7 @@ class SupervisorClient:
         except asyncio.IncompleteReadError:
             lost: ExecError = SessionLost(await self._epitaph())
         except frames.FrameError as error:
-            lost = ProtocolError(
-                f"The session's supervisor sent something that is not its protocol ({error}); "
-                "the session was ended."
-            )
+            lost = frames_broken(error)
         except ProtocolError as error:
             lost = error
         except OSError as error:
@@ -162,15 +159,14 @@ class SupervisorClient:
         head = await self._stdout.readexactly(frames.HEADER.size)
         length, kind, number = frames.header(head, frames.MAX_UP)
         data = await self._stdout.readexactly(length)
-        fields = frames.message(data) if kind == frames.CONTROL else {}
         if number == 0:
-            self._greeted(fields)
+            self._greeted(frames.message(data) if kind == frames.CONTROL else {})
             return
         if number >= self._next:
             raise frames.FrameError(f"nothing was asked on channel {number}")
         channel = self._channels.get(number)
         if channel is not None:
-            await channel.put(Frame(kind, data, fields))
+            await channel.put(kind, data)
 
     def _greeted(self, fields: dict[str, Any]) -> None:
         ready = read(Ready, fields)

@@ -68,7 +68,7 @@ class Report(Said):
     """How a run ended; times in seconds, `rss` and `total` in bytes."""
 
     exit: int | None = Field(default=None, ge=0, le=2**32)
-    signal: int | None = Field(default=None, ge=1, le=128)
+    signal: int | None = Field(default=None, ge=1, le=64)
     stopped: Literal["timeout", "cancelled"] | None = None
     survivors: int = Field(default=0, ge=0, le=10_000_000)
     wall: Seconds

@@ -74,6 +74,7 @@ LIES: dict[str, list[dict[str, Any]]] = {
     "refusal without a word": [{"op": "refused"}],
     "refusal is long": [{"op": "refused", "message": "x" * 7_000_000}],
     "unknown": [{"op": "dance"}],
+    "signal that is none": [STARTED, {**END, "exit": None, "signal": 128}],
     "what nobody asked for": [STARTED, {"op": "dropping", "dropped": 1, "x": [[]] * 1000}],
     "more than a frame holds": [STARTED, {"op": "dropping", "dropped": 1, "x": [[]] * 100_000}],
 }
@@ -134,3 +135,33 @@ async def test_files_of_a_session_whose_supervisor_was_stopped_are_given_up(
                 await executor.list_files()
             with pytest.raises(Unavailable, match="has not answered"):
                 await executor.delete_file("x")
+
+
+async def test_a_list_of_nothing_without_end_ends_the_session(tmp_path: Path) -> None:
+    async with Liar(tmp_path, [{"op": "entries", "entries": []}] * 100) as executor:
+        with pytest.raises(ProtocolError):
+            await asyncio.wait_for(executor.list_files(), 5)
+        assert not executor.alive
+
+
+@pytest.mark.parametrize("end", [{"op": "entries", "entries": []}, {"op": "size", "x": [[]] * 5000}])
+async def test_a_file_that_is_broken_off_is_not_taken_for_a_whole_one(
+    tmp_path: Path, end: dict[str, Any]
+) -> None:
+    async with Liar(tmp_path, [{"op": "size", "size": 1}, end]) as executor:
+        with pytest.raises(ProtocolError):
+            async for _ in executor.read_file("file"):
+                pass
+        assert not executor.alive
+
+
+async def test_long_frames_that_wait_for_a_reader_take_no_more_than_their_bytes(tmp_path: Path) -> None:
+    async with Liar(tmp_path, [{"op": "size", "a": [[]] * 60_000}] * 40) as executor:
+        client = await executor._ready()
+        channel = client.open()
+        await channel.send("get", path="file")
+        await asyncio.sleep(1)
+        waiting = list(channel._queue._queue)  # type: ignore[attr-defined]
+        assert len(waiting) == 40
+        assert all(not frame.fields for frame in waiting)
+        assert (await channel.receive()).op == "size"

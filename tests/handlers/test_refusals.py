@@ -69,3 +69,29 @@ async def test_an_execution_in_a_wrong_environment_is_told_in_words(rest: Callab
     response = await rest("POST", "executions", {"code": "1", "environment": "nope"})
     assert refused(response, 422, "unknown_environment") == "environment"
     assert "for example local or venv:analysis" in json.loads(response.body)["message"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"code": "1", "env": {str(number): 1 for number in range(500_000)}},
+        {"code": [[]] * 2_000_000},
+        {f"field{number}": 1 for number in range(400_000)},
+        {"code_blocks": [1] * 2_000_000},
+    ],
+    ids=["variables", "lists", "unknown fields", "numbers"],
+)
+async def test_a_body_of_a_million_values_is_refused_before_it_is_read(
+    rest: Callable[..., Any], body: Any
+) -> None:
+    response = await rest("POST", "executions", body)
+
+    assert refused(response) == "body"
+    assert "more than 20,000 values" in json.loads(response.body)["message"]
+
+
+async def test_code_may_have_as_many_signs_as_it_likes(rest: Callable[..., Any]) -> None:
+    code = 'x = [{1: \'\\\\\', 2: "a\\"b"}, [], []]\n' * 30_000 + "print('ran')"
+    response = await rest("POST", "executions", {"code": code, "language": "python"}, wait=60)
+
+    assert (response.code, json.loads(response.body)["output"]) == (201, "ran\n")
