@@ -53,7 +53,8 @@ class ExecApp(ExtensionApp):
     stalled_reader_seconds = Float(
         30.0,
         min=0.01,
-        help="Seconds a client may leave a piece of an answer unread (64 KiB) before it is disconnected.",
+        help="Seconds a client may leave a piece of an answer unread (64 KiB), or a file it uploads without "
+        "a further piece, before it is disconnected.",
     ).tag(config=True)
 
     executor_settings = Dict(

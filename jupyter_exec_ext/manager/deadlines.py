@@ -31,6 +31,8 @@ class Patience:
     ----------
     start : float
         From `CodeExecutor.start` or `restart` to its return.
+    late : float
+        More than an execution's time limit for the start that it has to wait for.
     run : float
         From an execution's time limit to the executor's own ``end`` event.
     close : float
@@ -42,6 +44,7 @@ class Patience:
     """
 
     start: float = 60.0
+    late: float = 3.0
     run: float = 10.0
     close: float = 5.0
     cancel: float = 15.0

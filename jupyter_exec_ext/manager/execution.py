@@ -39,6 +39,16 @@ def overdue(seconds: float) -> Outcome:
     return ended_as("lost", cause + "so the session was stopped.", state_kept=False)
 
 
+def late(environment: str, seconds: float) -> Outcome:
+    """The end of an execution whose session did not start in time."""
+    return ended_as(
+        "timeout",
+        f"Timeout: {environment} had not started after {seconds:g} s, so nothing ran; allow more time, "
+        "or start a session first.",
+        state_kept=False,
+    )
+
+
 def outcome_of(error: Exception, environment: str) -> Outcome:
     """What an execution ends with when this came out of its executor."""
     if isinstance(error, SessionLost):

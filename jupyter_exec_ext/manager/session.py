@@ -14,7 +14,7 @@ from ..events import Event, Outcome
 from ..executors.base import CodeExecutor
 from ..models import Session, now
 from .deadlines import GivenUp, Patience, closing, within
-from .execution import LiveExecution, ended_as, outcome_of, overdue
+from .execution import LiveExecution, ended_as, late, outcome_of, overdue
 from .instance import HasFiles, Instance
 
 if TYPE_CHECKING:
@@ -187,9 +187,11 @@ class LiveSession:
         await self._instance.stop()
 
     async def _ready(self, live: LiveExecution) -> CodeExecutor | None:
+        limit = None if live.options.timeout is None else live.options.timeout + self._patience.late
         try:
-            return await within(self._instance.ready(), None, until=live.ended)
+            return await within(self._instance.ready(), limit, until=live.ended)
         except GivenUp:
+            live.end(late(self.model.environment, limit or 0.0))  # where it has not ended by itself
             return None
 
     async def _follow(self, executor: CodeExecutor, live: LiveExecution) -> None:

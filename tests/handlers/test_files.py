@@ -229,6 +229,28 @@ async def test_a_reader_that_stops_reading_is_disconnected(
     assert received < 50_000_000
 
 
+async def test_an_upload_that_stalls_is_disconnected_and_leaves_nothing(
+    exec_app: ExecApp, session: str, jp_root_dir: Path
+) -> None:
+    exec_app.stalled_reader_seconds = 0.5
+    server = exec_app.serverapp
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(
+        f"PUT {server.base_url}api/exec/sessions/{session}/files/file HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        f"Authorization: token {server.identity_provider.token}\r\nContent-Length: 1000\r\n\r\n".encode()
+    )
+    for _ in range(4):  # slow, and yet a piece each time
+        writer.write(b"new")
+        await asyncio.sleep(0.3)
+    assert len(list((jp_root_dir / "work").iterdir())) == 1
+    # when: nothing comes any more
+    assert await asyncio.wait_for(reader.read(), 5) == b""
+    writer.close()
+    # then
+    await asyncio.sleep(0.2)
+    assert list((jp_root_dir / "work").iterdir()) == []
+
+
 async def test_what_fails_in_the_middle_of_an_answer_cuts_the_connection(
     rest: Callable[..., Any], session: str, jp_root_dir: Path
 ) -> None:

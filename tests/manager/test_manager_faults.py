@@ -318,3 +318,18 @@ async def test_that_output_was_dropped_is_in_the_record_at_once_and_stays_there(
         ended = await it.manager.wait(execution.id, 5)
         assert (running.status, running.truncated, running.verdict) == ("running", True, None)
         assert (ended.status, ended.truncated, ended.verdict.limits_hit) == ("lost", True, ["output"])
+
+
+async def test_a_start_that_takes_longer_than_the_time_limit_is_a_timeout(
+    house: Any, tame: Any, only: Any
+) -> None:
+    class Slow(tame):  # type: ignore[misc]
+        async def start(self) -> None:
+            await asyncio.sleep(60)
+
+    async with house(factory=only(Slow), patience=Patience(late=0.3)) as it:
+        began = time.monotonic()
+        ended = await it.run("1", timeout=0.2)
+        assert time.monotonic() - began < 3
+        assert (ended.status, ended.exit_code) == ("timeout", 124)
+        assert "had not started after 0.5 s" in ended.verdict.cause
