@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tornado import web
 
+from ..errors import NotFound
 from .base import RESOURCE, ExecHandler, authorized
 from .stream import Frame, StreamHandler, frame
 
@@ -70,7 +71,11 @@ class ExecutionRootHandler(OneExecutionHandler):
 
     def _environment_of(self, request: ExecutionRequest) -> str:
         if request.session is not None:
-            return self.manager.get_session(request.session).environment
+            try:
+                return self.manager.get_session(request.session).environment
+            except NotFound as error:
+                error.field = "session"  # of the body, not of the path
+                raise
         return request.environment or self.registry.default_environment
 
 

@@ -131,9 +131,9 @@ def _plain(path: str, first: str) -> None:
 
 
 _load()
-if sys.argv[1] == "--plain":
-    _plain(sys.argv[2], sys.argv[3])
-elif sys.argv[1] == "--script":
+if sys.argv[1] == "--script" and not sys.flags.inspect:  # that asks for more once the script has ended
     _script(sys.argv[2], sys.argv[3])
+elif sys.argv[1] in ("--plain", "--script"):
+    _plain(sys.argv[2], sys.argv[3])
 else:
     _serve(sys.argv[1])

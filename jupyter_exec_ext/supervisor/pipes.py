@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
@@ -46,6 +47,8 @@ def start(
     except (OSError, ValueError) as error:  # a NUL in a variable is a ValueError
         close([*ours.values(), *theirs.values()])
         why = getattr(error, "strerror", None) or str(error)
+        if getattr(error, "errno", None) == errno.E2BIG:
+            why += " (the variables in env are more, or longer, than this system hands to a program)"
         raise StartFailed(f"No process could be started: {why}.") from None
     close(theirs.values())
     return pid, ours

@@ -95,3 +95,17 @@ async def test_code_may_have_as_many_signs_as_it_likes(rest: Callable[..., Any])
     response = await rest("POST", "executions", {"code": code, "language": "python"}, wait=60)
 
     assert (response.code, json.loads(response.body)["output"]) == (201, "ran\n")
+
+
+async def test_a_session_that_is_not_there_is_named_as_a_field_of_the_body(rest: Callable[..., Any]) -> None:
+    response = await rest("POST", "executions", {"code": "1", "session": "nope"})
+
+    assert refused(response, 404, "not_found") == "session"
+
+
+async def test_variables_that_no_program_can_be_given_are_named(rest: Callable[..., Any]) -> None:
+    body = {"code": "echo 1", "language": "bash", "env": {"LONG": "x" * 3_000_000}}
+    execution = json.loads((await rest("POST", "executions", body, wait=20)).body)
+
+    assert execution["status"] == "env_error"
+    assert "variables in env" in execution["verdict"]["cause"]

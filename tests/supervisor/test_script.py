@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -147,3 +148,16 @@ def test_namesakes_are_found_among_thousands_of_files(session_of: Get) -> None:
 
     assert session.run("import platform").stdout == "mine\n"
     clear(session.workspace)
+
+
+@pytest.mark.parametrize("source", ["print(1)", "print(1)\n1 / 0", "import sys\nsys.exit(3)"])
+def test_a_script_that_is_to_be_inspected_ends_as_ever(tmp_path: Path, source: str) -> None:
+    with Session(tmp_path) as session:
+        ended = session.run(source, env={"PYTHONINSPECT": "1"})
+    script = Path(ended.path)
+    variables = {**session.variables, "PYTHONINSPECT": "1"}
+    plain = subprocess.run(
+        [sys.executable, "-u", str(script)], env=variables, capture_output=True, text=True,
+        stdin=subprocess.DEVNULL, check=False,
+    )  # fmt: skip
+    assert (ended.stdout, ended.stderr, ended.code) == (plain.stdout, plain.stderr, plain.returncode)
