@@ -126,5 +126,5 @@ def _find_python(python: str | None) -> str:
     name = f"python{python}" if python[:1].isdigit() else python
     found = shutil.which(name)
     if found is None:
-        raise EnvironmentFailed(f"there is no {name} on PATH, and without uv none can be fetched")
+        raise EnvironmentFailed(f"there is no {name} on PATH, and without uv none can be fetched.")
     return found

@@ -68,6 +68,7 @@ class EventLog(History):
         self._memory = Memory(self._writer, self.max_memory)
         self._reader = Reader(path, self._writer.suspect)
         self._documents = WeakValueDictionary()
+        self._removed = False
         self._writer.start()
         await asyncio.to_thread(self._writer.opened.wait, _OPEN_SECONDS)
 
@@ -95,6 +96,10 @@ class EventLog(History):
         if self._aside:
             sentences.append(
                 f"The execution log was damaged; it was moved to {self._aside} and a new one begun."
+            )
+        if self._removed:
+            sentences.append(
+                "The execution log was removed while the server ran, with what it held; a new one was begun."
             )
         return " ".join(sentences) or None
 
@@ -192,9 +197,13 @@ class EventLog(History):
         """The writer reports whether it can write (see `Listener`)."""
         self._call(partial(self._set_state, reason, aside))
 
-    def renewed(self) -> None:
+    def renewed(self, *, removed: bool) -> None:
         """The writer reports that the file is a new one (see `Listener`)."""
-        self._call(lambda: self._memory.put_again())
+        self._call(partial(self._renew, removed))
+
+    def _renew(self, removed: bool) -> None:
+        self._removed = self._removed or removed
+        self._memory.put_again()
 
     def _call(self, function: Callable[[], None]) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is gone, and with it all that would listen

@@ -41,8 +41,8 @@ class Listener(Protocol):
     def state(self, reason: str | None, aside: Path | None) -> None:
         """Why nothing can be written, or None; where a damaged file was moved to, or None."""
 
-    def renewed(self) -> None:
-        """The file is a new one, without what had been written to the one before."""
+    def renewed(self, *, removed: bool) -> None:
+        """The file is a new one, without what had been written to the one before, which somebody removed."""
 
 
 class Writer(threading.Thread):
@@ -171,7 +171,7 @@ class Writer(threading.Thread):
         if self._store is not None and not self._store.in_place():
             self._log.warning("The execution log %s was removed or replaced; it is begun anew.", self._path)
             self._close()
-            self._listener.renewed()
+            self._listener.renewed(removed=True)
         if self._store is None:
             self._store = self._opened()
         if self._suspicious:
@@ -258,7 +258,7 @@ class Writer(threading.Thread):
         self._aside = self._to_rescue = aside
         self._log.error("The execution log %s is damaged; it was moved to %s.", self._path, aside)
         self._listener.state(self._reason, self._aside)
-        self._listener.renewed()
+        self._listener.renewed(removed=False)
 
     def _tell(self, reason: str | None) -> None:
         if reason != self._reason:

@@ -164,13 +164,17 @@ class Launcher:
             self._made_of, self._watched = (made_of[0], list(sys.path)), _watched()
         return [_changed(path) for path in self._watched]
 
+    def tidy(self) -> None:
+        """Remove the file that waits for a block."""
+        self._private.tidy()
+
     def renew(self, source: int, sink: int) -> None:
         """Become a fresh interpreter, in the same process and on the same stream.
 
         Returns only where that is not possible, for instance since the interpreter was removed.
         """
         self.standby.dismiss()
-        self._private.tidy()
+        self.tidy()
         for descriptor in (source, sink):
             os.set_inheritable(descriptor, True)
         config = dict(self._config, stream=[source, sink])

@@ -181,6 +181,7 @@ class Supervisor:
     def _leave(self) -> NoReturn:
         """The server is gone or talks nonsense: leave nothing behind."""
         self._desk.close()
+        self._launcher.tidy()
         self._tree.end(0)
 
     def _handle(self, kind: int, channel: int, payload: bytes, now: float) -> None:

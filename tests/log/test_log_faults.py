@@ -193,8 +193,10 @@ async def test_a_file_that_somebody_removes_is_begun_anew(open_log: Any, log_pat
         await log.flush()
         await asyncio.sleep(0.1)
         await log.flush()
+        assert "was removed" in log.warning
     async with open_log() as log:
         assert (await log.get(execution.id)).output == "before after"
+        assert log.warning is None
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such files")

@@ -109,6 +109,14 @@ def test_tidy_leaves_nothing(private: Path) -> None:
     assert os.listdir(private) == []
 
 
+def test_the_end_of_a_session_leaves_the_files_of_its_blocks_and_no_other(tmp_path: Path) -> None:
+    with Session(tmp_path) as session:
+        session.run("print(1)")
+        time.sleep(0.1)
+        assert spare_of(session.private)
+    assert os.listdir(session.private) == ["block-1.py"]
+
+
 SPOILER = """
 import glob, os, time
 time.sleep(.1)
