@@ -79,31 +79,31 @@ class FileHandler(ExecHandler):
             self.manager.get_session(session_id)  # or all of it would be taken for nothing
             write = partial(self.manager.write_file, session_id, path)
             self._upload = Upload(write)
-            self._await()
+            self._await_piece()
 
-    def _await(self) -> None:
+    def _await_piece(self) -> None:
         """Give the client a while for the next piece: an upload that stalls holds a file open."""
         later = asyncio.get_running_loop().call_later
         self._patience = later(self.exec_app.stalled_reader_seconds, self.disconnect)
 
-    def _come(self) -> None:
+    def _stop_waiting(self) -> None:
         if self._patience:
             self._patience.cancel()
 
-    async def _pass(self, upload: Upload, chunk: bytes) -> None:
-        self._come()
+    async def _hand_over(self, upload: Upload, chunk: bytes) -> None:
+        self._stop_waiting()
         await upload.put(chunk)
-        self._await()
+        self._await_piece()
 
     def take(self, chunk: bytes) -> Awaitable[None] | None:
         """Pass a piece on; the next is not read from the network before this one is taken."""
-        return self._pass(self._upload, chunk) if self._upload else super().take(chunk)
+        return self._hand_over(self._upload, chunk) if self._upload else super().take(chunk)
 
     @web.authenticated
     @authorized(action="write", resource=RESOURCE)
     async def put(self, session_id: str, path: str) -> None:
         """Write it; an existing file is replaced."""
-        self._come()
+        self._stop_waiting()
         upload = cast(Upload, self._upload)  # begin() made it
         if self._received > self.body_limit:
             await upload.abandon()
@@ -122,14 +122,14 @@ class FileHandler(ExecHandler):
     def on_finish(self) -> None:
         """Leave no half-written file behind, whatever went wrong: tornado calls it."""
         super().on_finish()
-        self._come()
+        self._stop_waiting()
         if self._upload:
             self._upload.cancel()
 
     def on_connection_close(self) -> None:
         """The same, where the client went away in the middle."""
         super().on_connection_close()
-        self._come()
+        self._stop_waiting()
         if self._upload:
             self._upload.cancel()
 

@@ -19,6 +19,8 @@ __all__ = ["COPIED", "SHIFT", "complete", "damaged_executions", "lost_entry"]
 SHIFT = 1 << 32
 #: An event takes more bytes of a file than these: its key, its type, and JSON with a time.
 _LEAST = 48
+#: Entries that are made up at once: a number of an event may be damaged, too.
+MOST = 1000
 COPIED = (
     "id, owner, environment, session, status, user, key, body_hash, created_at, ended_at,"
     " last_event, bytes, record"
@@ -31,11 +33,12 @@ def lost_entry() -> tuple[EventType, bytes]:
 
 
 def complete(entries: list[Entry], cursor: int) -> list[Entry]:
-    """The entries after number `cursor`, with one in the place of each that is missing."""
+    """The entries after number `cursor`, with one in the place of each that is missing; the first of them."""
     if not entries or entries[-1].number - cursor == len(entries):
         return entries
     there = {entry.number: entry for entry in entries}
-    return [there.get(n) or Entry(n, *lost_entry()) for n in range(cursor + 1, entries[-1].number + 1)]
+    last = min(entries[-1].number, cursor + MOST)  # who reads on gets the rest
+    return [there.get(n) or Entry(n, *lost_entry()) for n in range(cursor + 1, last + 1)]
 
 
 class Found(NamedTuple):

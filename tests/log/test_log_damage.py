@@ -189,6 +189,29 @@ async def test_events_that_went_away_leave_no_gap_and_no_endless_reader(
     assert lost == set(gone) - {21}
 
 
+async def test_a_number_far_beyond_the_others_is_read_in_bounded_pieces(
+    open_log: Any, log_path: Path
+) -> None:
+    await written(open_log, 20)
+    with edited(log_path) as db:
+        db.execute("UPDATE executions SET last_event = 1000000000")
+        db.execute("DELETE FROM events WHERE type = 'end'")
+
+    async with open_log() as log:
+        (execution,) = await log.list()
+        async with contextlib.aclosing(log.read(execution.id)) as events:
+            seen = [event.number async for event in limited(events, 3000)]
+
+    assert seen == list(range(1, 3001))
+
+
+async def limited(events: Any, most: int) -> Any:
+    async for event in events:
+        yield event
+        if event.number == most:
+            return
+
+
 async def test_a_new_file_that_is_begun_while_a_program_prints_has_every_event(
     open_log: Any, log_path: Path
 ) -> None:
