@@ -83,7 +83,9 @@ class Usage:
         place = self._folder / _USING / label
         with self._lease(_REMOVING, label) as lease:
             lease.sweep()
-            users = {name for name in os.listdir(place) if not name.startswith(".")}  # those are leaving
+            # Whose name begins with a dot is leaving; what is no server's lease is nobody's use.
+            names = [name for name in os.listdir(place) if not name.startswith(".")]
+            users = {name for name in names if lease.alive(name)}
             if users - {_REMOVING, self._server}:
                 raise Conflict(
                     f"venv:{label} is in use by another server; end its sessions and executions there first."

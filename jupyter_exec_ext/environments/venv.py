@@ -239,9 +239,13 @@ def _write_private(file: Path, text: str) -> None:
     # Not into what is there: a block may have put a link to another file in its place.
     draft = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with open(descriptor, "w", encoding="utf-8", newline="\n") as opened:
-        opened.write(text)
-    os.replace(draft, file)
+    try:
+        with open(descriptor, "w", encoding="utf-8", newline="\n") as opened:
+            opened.write(text)
+        os.replace(draft, file)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
 
 
 def read_config(prefix: Path) -> dict[str, str]:

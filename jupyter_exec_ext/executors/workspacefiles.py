@@ -49,7 +49,7 @@ class WorkspaceFiles(ABC):
                 found = _entries(client, frame)
                 entries += found
                 if not found or len(entries) > MOST_ENTRIES:
-                    client.kill(ProtocolError("The session's supervisor listed files without end."))
+                    raise _liar(client, "listed files without end")
             return entries, bool(frame.fields.get("more"))
 
     async def read_file(self, path: str) -> AsyncGenerator[bytes, None]:
@@ -116,8 +116,13 @@ async def _chunks(client: SupervisorClient, channel: Channel) -> AsyncIterator[b
             await _within(channel.send("more", chunks=taken))
             taken = 0
     if frame.op != "done":  # a file that ends here would look as if it were whole
-        client.kill(ProtocolError("The session's supervisor broke a file off; the session was ended."))
-        await channel.receive()
+        raise _liar(client, "broke a file off")
+
+
+def _liar(client: SupervisorClient, deed: str) -> ProtocolError:
+    error = ProtocolError(f"The session's supervisor {deed}; the session was ended.")
+    client.kill(error)
+    return error
 
 
 async def _abandon(channel: Channel) -> None:

@@ -83,6 +83,8 @@ class FileHandler(ExecHandler):
 
     def _await_piece(self) -> None:
         """Give the client a while for the next piece: an upload that stalls holds a file open."""
+        if self.gone.is_set():
+            return
         later = asyncio.get_running_loop().call_later
         self._patience = later(self.exec_app.stalled_reader_seconds, self.disconnect)
 
@@ -91,9 +93,16 @@ class FileHandler(ExecHandler):
             self._patience.cancel()
 
     async def _hand_over(self, upload: Upload, chunk: bytes) -> None:
-        self._stop_waiting()
         await upload.put(chunk)
         self._await_piece()
+
+    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
+        """Take a piece; what is over the limit is thrown away, and yet it comes."""
+        self._stop_waiting()
+        taken = super().data_received(chunk)
+        if taken is None and self._upload:
+            self._await_piece()
+        return taken
 
     def take(self, chunk: bytes) -> Awaitable[None] | None:
         """Pass a piece on; the next is not read from the network before this one is taken."""

@@ -166,8 +166,9 @@ class History(LoggingConfigurable):
         execution, until, tail, code = await self._found(execution_id)
         if not until:
             return document(execution, tail, code)
-        if execution.ended and execution_id in self._documents:
-            return self._documents[execution_id]
+        held = self._documents.get(execution_id) if execution.ended else None
+        if held is not None:
+            return held
         found = await self._query(_document, execution, until, tail, code, default=None)
         if found is None:
             return document(execution, tail, code)

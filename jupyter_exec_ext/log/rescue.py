@@ -17,10 +17,10 @@ __all__ = ["COPIED", "SHIFT", "complete", "damaged_executions", "lost_entry"]
 
 #: An event's key is its execution's sequence number times this, plus its own number.
 SHIFT = 1 << 32
-#: An event takes more bytes of a file than these: its key, its type, and JSON with a time.
-_LEAST = 48
-#: Entries that are made up at once: a number of an event may be damaged, too.
+#: Entries that are made up at once: a number may be damaged, too.
 MOST = 1000
+#: Events of one execution that are looked for where nothing says how many there are.
+UNSEEN = 200_000
 COPIED = (
     "id, owner, environment, session, status, user, key, body_hash, created_at, ended_at,"
     " last_event, bytes, record"
@@ -75,29 +75,34 @@ def _found(db: sqlite3.Connection, sequence: int) -> Found:
     columns = db.execute(f"SELECT {COPIED} FROM executions WHERE seq = ?", (sequence,)).fetchone()  # noqa: S608
     (code,) = db.execute("SELECT blocks FROM code WHERE execution = ?", (sequence,)).fetchone()
     # SQLite has no checksums: what is there need not be what was written.
-    record, ended_at, last = columns[12], columns[9], min(columns[10], _last(db, sequence))
+    record, ended_at, last = columns[12], columns[9], _plausible(db, sequence, columns[10])
     execution_of(record, code, last)
-    columns = (*columns[:10], last, *columns[11:])
-    events = [_event(db, sequence * SHIFT + number) for number in range(1, last + 1)]
-    if ended_at is not None and events and events[-1][0] != "end":
-        events[-1] = ("end", end_json(record, ended_at))
-    return Found(columns, code, events)
+    found = [_event(db, sequence * SHIFT + number) for number in range(1, last + 1)]
+    events = [event or lost_entry() for event in found]
+    if ended_at is not None and not (events and events[-1][0] == "end"):
+        if found and found[-1] is None:
+            events.pop()
+        events.append(("end", end_json(record, ended_at)))
+    return Found((*columns[:10], len(events), *columns[11:]), code, events)
 
 
-def _last(db: sqlite3.Connection, sequence: int) -> int:
-    """The highest number there is; where it cannot be read, as many as the file could hold."""
-    with contextlib.suppress(sqlite3.Error, TypeError):
-        first, following = sequence * SHIFT, (sequence + 1) * SHIFT
+def _plausible(db: sqlite3.Connection, sequence: int, said: int) -> int:
+    """How many events to look for: what the execution says, unless that cannot be."""
+    first, following = sequence * SHIFT, (sequence + 1) * SHIFT
+    try:
         query = "SELECT max(id) FROM events WHERE id > ? AND id < ?"
-        return int(db.execute(query, (first, following)).fetchone()[0]) - first
-    (pages,), (size,) = (db.execute(f"PRAGMA {name}").fetchone() for name in ("page_count", "page_size"))
-    return int(pages * size // _LEAST)
+        (highest,) = db.execute(query, (first, following)).fetchone()
+    except sqlite3.Error:
+        return min(max(said, 0), UNSEEN)
+    there = 0 if highest is None else int(highest) - first
+    there = min(there, UNSEEN) if there > said else there  # a key may be damaged, too
+    return said if there <= said <= there + MOST else there
 
 
-def _event(db: sqlite3.Connection, key: int) -> tuple[str, bytes]:
-    """Read one by one, since a damaged page ends every longer walk."""
+def _event(db: sqlite3.Connection, key: int) -> tuple[str, bytes] | None:
+    """Read one by one, since a damaged page ends every longer walk; None where it cannot be read."""
     with contextlib.suppress(sqlite3.Error, ValueError):
         row = db.execute("SELECT type, data FROM events WHERE id = ?", (key,)).fetchone()
         if row is not None and decode(row[1]):
             return row[0], row[1]
-    return lost_entry()
+    return None

@@ -87,6 +87,12 @@ class Instance:
                 self._executor = await self._start()
             return self._executor
 
+    async def ready_for_all(self) -> CodeExecutor:
+        """The same; a start goes on when who waits for it does not: the next one waits for it, too."""
+        start = asyncio.ensure_future(self.ready())
+        start.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return await asyncio.shield(start)
+
     async def restart(self) -> None:
         """End whatever runs and begin afresh. Raises `EnvironmentFailed` where that is not possible."""
         async with self._lock:
@@ -151,9 +157,9 @@ class Instance:
         return SessionLost(f"The session in {self._environment} was deleted; use another one.")
 
     async def _discard(self) -> None:
-        executor, self._executor = self._executor, None
-        if executor is not None:
-            await self._stop(executor)
+        if self._executor is not None:
+            await self._stop(self._executor)  # where that is broken off, it is still ours
+            self._executor = None
 
     async def _stop(self, executor: CodeExecutor) -> None:
         try:

@@ -187,9 +187,10 @@ class LiveSession:
         await self._instance.stop()
 
     async def _ready(self, live: LiveExecution) -> CodeExecutor | None:
+        start = self._instance.ready_for_all if self.kept else self._instance.ready
         limit = None if live.options.timeout is None else live.options.timeout + self._patience.late
         try:
-            return await within(self._instance.ready(), limit, until=live.ended)
+            return await within(start(), limit, until=live.ended)
         except GivenUp:
             live.end(late(self.model.environment, limit or 0.0))  # where it has not ended by itself
             return None

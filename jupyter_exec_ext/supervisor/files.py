@@ -116,7 +116,7 @@ class Workspace:
         spare, self._spare = self._spare, None
         if spare is None or spare.is_untouched(handle):
             return spare
-        os.close(spare.descriptor)
+        spare.discard(handle)
         return None
 
     def tidy(self) -> None:

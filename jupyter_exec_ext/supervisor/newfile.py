@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import stat
 
 from .paths import permit, replaceable
 
@@ -26,16 +25,16 @@ class Temporary:
         self.name = f".exec-{os.urandom(8).hex()}.part"
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         self.descriptor = os.open(self.name, flags, mode, dir_fd=handle)
+        self._made = os.fstat(self.descriptor)
 
     def is_untouched(self, handle: int) -> bool:
-        """Whether it is here as it was made, private and empty: a program may have been at it."""
+        """Whether it is here as it was made, and empty: a program may have been at it."""
         try:
             there = os.stat(self.name, dir_fd=handle, follow_symlinks=False)
         except OSError:
             return False
-        made = os.fstat(self.descriptor)
-        only = os.path.samestat(there, made) and made.st_nlink == 1
-        return only and made.st_size == 0 and stat.S_IMODE(made.st_mode) == 0o600
+        only = os.path.samestat(there, self._made) and there.st_nlink == 1
+        return only and there.st_size == 0 and there.st_mode == self._made.st_mode
 
     def discard(self, handle: int) -> None:
         """Leave nothing behind."""

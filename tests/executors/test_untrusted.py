@@ -138,7 +138,7 @@ async def test_files_of_a_session_whose_supervisor_was_stopped_are_given_up(
 
 
 async def test_a_list_of_nothing_without_end_ends_the_session(tmp_path: Path) -> None:
-    async with Liar(tmp_path, [{"op": "entries", "entries": []}] * 100) as executor:
+    async with Liar(tmp_path, [{"op": "entries", "entries": []}, {"op": "done"}]) as executor:
         with pytest.raises(ProtocolError):
             await asyncio.wait_for(executor.list_files(), 5)
         assert not executor.alive
@@ -148,7 +148,7 @@ async def test_a_list_of_nothing_without_end_ends_the_session(tmp_path: Path) ->
 async def test_a_file_that_is_broken_off_is_not_taken_for_a_whole_one(
     tmp_path: Path, end: dict[str, Any]
 ) -> None:
-    async with Liar(tmp_path, [{"op": "size", "size": 1}, end]) as executor:
+    async with Liar(tmp_path, [{"op": "size", "size": 1}, end, end, {"op": "done"}]) as executor:
         with pytest.raises(ProtocolError):
             async for _ in executor.read_file("file"):
                 pass

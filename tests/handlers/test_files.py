@@ -251,6 +251,25 @@ async def test_an_upload_that_stalls_is_disconnected_and_leaves_nothing(
     assert list((jp_root_dir / "work").iterdir()) == []
 
 
+async def test_an_upload_over_the_limit_that_comes_slowly_is_refused_in_words(
+    exec_app: ExecApp, session: str, jp_root_dir: Path
+) -> None:
+    exec_app.stalled_reader_seconds, exec_app.max_file_bytes = 0.5, 10
+    server = exec_app.serverapp
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(
+        f"PUT {server.base_url}api/exec/sessions/{session}/files/file HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        f"Authorization: token {server.identity_provider.token}\r\nContent-Length: 24\r\n\r\n".encode()
+    )
+    for _ in range(8):
+        writer.write(b"new")
+        await asyncio.sleep(0.2)
+    answer = await asyncio.wait_for(reader.readuntil(b"\r\n"), 5)
+    writer.close()
+    assert b" 413 " in answer
+    assert list((jp_root_dir / "work").iterdir()) == []
+
+
 async def test_what_fails_in_the_middle_of_an_answer_cuts_the_connection(
     rest: Callable[..., Any], session: str, jp_root_dir: Path
 ) -> None:

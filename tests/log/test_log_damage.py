@@ -14,6 +14,7 @@ from test_log_events import begin, end, numbers
 
 from jupyter_exec_ext.errors import Unavailable
 from jupyter_exec_ext.events import Event
+from jupyter_exec_ext.log.rescue import damaged_executions
 
 
 @pytest.mark.parametrize("damage", ["garbage", "header", "middle", "cut", "text"])
@@ -187,6 +188,28 @@ async def test_events_that_went_away_leave_no_gap_and_no_endless_reader(
     assert events[-1].data["execution"]["status"] == "ok"
     lost = {event.number for event in events if "was damaged" in event.data.get("text", "")}
     assert lost == set(gone) - {21}
+
+
+async def test_what_is_rescued_keeps_every_event_that_can_be_read(open_log: Any, log_path: Path) -> None:
+    kept = await written(open_log, 20)
+    with edited(log_path) as db:
+        (sequence,) = db.execute("SELECT seq FROM executions").fetchone()
+        db.execute("DELETE FROM events WHERE id > ?", ((sequence << 32) + 16,))
+    found = next(iter(damaged_executions(log_path)))
+
+    assert len(found.events) == found.columns[10] == 21
+    assert [kind for kind, _ in found.events] == ["stream"] * 20 + ["end"]
+    assert b'"15\\n"' in found.events[15][1]
+    assert b"was damaged" in found.events[16][1]
+
+    with edited(log_path) as db:
+        db.execute("UPDATE executions SET last_event = 1000000000")
+    found = next(iter(damaged_executions(log_path)))
+
+    assert found.columns[0] == kept
+    assert len(found.events) == found.columns[10] == 17  # those that are there, and the end
+    assert b'"15\\n"' in found.events[15][1]
+    assert found.events[16][0] == "end"
 
 
 async def test_a_number_far_beyond_the_others_is_read_in_bounded_pieces(

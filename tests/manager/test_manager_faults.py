@@ -333,3 +333,28 @@ async def test_a_start_that_takes_longer_than_the_time_limit_is_a_timeout(
         assert time.monotonic() - began < 3
         assert (ended.status, ended.exit_code) == ("timeout", 124)
         assert "had not started after 0.5 s" in ended.verdict.cause
+
+
+async def test_a_start_that_was_too_late_for_one_execution_is_there_for_the_next(
+    house: Any, tame: Any, only: Any
+) -> None:
+    starts: list[float] = []
+    died = False
+
+    class Slow(tame):  # type: ignore[misc]
+        async def start(self) -> None:
+            starts.append(time.monotonic())
+            await asyncio.sleep(1 if len(starts) > 1 else 0)
+            await super().start()
+
+        @property
+        def alive(self) -> bool:
+            return len(starts) > 1 or not died
+
+    async with house(factory=only(Slow), patience=Patience(late=0.1)) as it:
+        session = await it.session(environment="local")
+        died = True
+        assert (await it.run("1", session=session, timeout=0.1)).status == "timeout"
+        await asyncio.sleep(1.2)
+        assert (await it.run("1", session=session, timeout=0.1)).status == "ok"
+        assert len(starts) == 2

@@ -75,20 +75,35 @@ SPOILT = [rewritten, replaced, made_a_link, linked_again, opened_to_all, Path.un
 
 
 @pytest.mark.parametrize("spoil", SPOILT)
-def test_one_that_somebody_touched_is_left_alone(private: Path, spoil: Callable[[Path], None]) -> None:
+def test_one_that_somebody_touched_is_not_used_and_goes(private: Path, spoil: Callable[[Path], None]) -> None:
     workspace = Workspace(str(private), private=True)
     before = set(os.listdir("/dev/fd"))
     workspace.prepare()
     spare = spare_of(private)
     spoil(spare)
-    left = {path: path.lstat() for path in private.iterdir()}
+    left = {path: path.lstat() for path in private.iterdir() if path != spare}
     put(workspace, "block-1.py")
     block = private / "block-1.py"
     assert block.read_bytes() == b"code"
     assert stat.S_ISREG(block.lstat().st_mode)
     assert stat.S_IMODE(block.lstat().st_mode) == 0o600
-    assert {path: path.lstat() for path in private.iterdir() if path != block} == left
+    now = {path: path.lstat() for path in private.iterdir() if path != block}
+    assert {path: (status.st_ino, status.st_size) for path, status in now.items()} == {
+        path: (status.st_ino, status.st_size) for path, status in left.items()
+    }
     assert set(os.listdir("/dev/fd")) == before
+
+
+def test_where_modes_are_others_nothing_piles_up(private: Path) -> None:
+    workspace = Workspace(str(private), private=True)
+    old = os.umask(0o277)
+    try:
+        for number in range(3):
+            workspace.prepare()
+            put(workspace, f"block-{number}.py")
+    finally:
+        os.umask(old)
+    assert sorted(os.listdir(private)) == ["block-0.py", "block-1.py", "block-2.py"]
 
 
 def test_one_whose_directory_was_made_anew_is_forgotten(private: Path) -> None:
