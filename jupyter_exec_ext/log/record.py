@@ -111,10 +111,8 @@ class Entry:
             time = str(data.pop("time"))
             if self.type == "stream":
                 data = {"name": str(data["name"]), "text": str(data["text"])}
-        except (
-            ValueError,
-            KeyError,
-        ):  # SQLite has no checksums: damage within a text is found by nobody else
+        except (ValueError, KeyError):
+            # SQLite has no checksums: damage within a text is found by nobody else.
             return Event("stream", dict(LOST), self.number)
         return Event(self.type, data, self.number, time)
 
