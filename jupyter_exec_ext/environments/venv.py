@@ -93,7 +93,8 @@ class VenvPythonEnvironment(PythonEnvironment):
         """Return the environment's interpreter; raises `EnvironmentFailed` where it is gone."""
         reason = self.reason
         if reason is not None:
-            raise EnvironmentFailed(f"{self.name} cannot be used: {reason}")
+            named = reason == self.failure  # that one begins with its name
+            raise EnvironmentFailed(reason if named else f"{self.name} cannot be used: {reason}")
         return str(self._interpreter)
 
     @property

@@ -66,7 +66,7 @@ def _refusal(error: ValidationError) -> InvalidRequest:
             field="body",
         )
     fault = error.errors(include_url=False, include_input=False)[0]
-    field = ".".join(str(part) for part in fault["loc"])[:200]
+    field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in fault["loc"])[1:201]
     text = fault["msg"]
     if fault["type"] == "extra_forbidden":
         text = "there is no such field in this request; check its spelling"
