@@ -202,7 +202,8 @@ class Verdict(BaseModel):
     `cause` is one sentence for a person; `signal` a name such as ``SIGKILL``; `survivors` how
     many processes of the run were still alive after the stop ladder; `state_kept` whether the
     session can go on as it was; times are in seconds, `max_rss_bytes` is that of the largest
-    process, from the kernel's accounting (``wait4``).
+    process, from the kernel's accounting (``wait4``); None where that cannot tell, since all were smaller
+    than the supervisor that spawned them.
     """
 
     cause: str | None = None

@@ -39,7 +39,9 @@ class Limits:
     Parameters
     ----------
     memory_bytes : int or None
-        Address space; node and other runtimes that reserve much do not start below 1 GiB.
+        What a process can write (``RLIMIT_DATA``, on Linux), which leaves out memory that it shares with
+        others; elsewhere its address space (``RLIMIT_AS``), of which node and other runtimes reserve 1 GiB
+        and more.
     cpu_seconds : int or None
         Processor time.
     file_bytes : int or None
@@ -104,7 +106,7 @@ class PythonEnvironment(ABC):
         self.name = name
         self.display_name = display_name or name.partition(":")[2] or name
         self.preload = tuple(preload)
-        #: Why modules could not be preloaded when a session last started, by their names.
+        #: What was wrong with preloaded modules when a session last started, by their names.
         self.preload_problems: dict[str, str] = {}
         self.limits = limits or Limits()
         self.env_allow = tuple(env_allow)

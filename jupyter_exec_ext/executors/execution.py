@@ -104,6 +104,7 @@ class Execution:
         judgement, verdict = self._final(), self.verdict
         verdict.cause, verdict.signal = judgement.cause, judgement.signal
         verdict.wall_seconds = round(time.monotonic() - self._started, 6)
+        verdict.max_rss_bytes = verdict.max_rss_bytes or None  # of programs smaller than their supervisor
         if self.truncated:
             verdict.limits_hit.append("output")
         if verdict.survivors:

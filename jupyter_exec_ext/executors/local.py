@@ -14,6 +14,7 @@ from .. import supervisor
 from ..environments.base import PythonEnvironment
 from ..errors import EnvironmentFailed
 from ..supervisor.client import SupervisorClient
+from ..supervisor.reports import Ready
 from ..text import one_line
 from .commandline import GRACE, OUTPUT_LIMIT, CommandLineCodeExecutor
 from .containment import containment
@@ -76,20 +77,25 @@ class LocalCommandLineCodeExecutor(CommandLineCodeExecutor):
             env={**variables, **_printing(variables)},
             cwd=str(self.workspace),
         )
-        self._warn_of(client.ready.problems)
+        self._warn_of(client.ready)
         return client
 
-    def _warn_of(self, problems: dict[str, str]) -> None:
-        """Warn of modules that could not be preloaded: once, since every session would say the same."""
+    def _warn_of(self, ready: Ready) -> None:
+        """Warn of what is wrong with preloaded modules: once, since every session would say the same."""
+        name = self.environment.name
+        problems = {
+            module: f"{name} could not preload {module}, and starts without it: {one_line(problem)[:300]}"
+            for module, problem in ready.problems.items()
+        }
+        for module in ready.holds:
+            problems[module] = (
+                f"{name} does not fork its Python blocks, but spawns them, which is slower: the preloaded "
+                f"module {one_line(module)[:200]} holds a file or socket open."
+            )
         known, self.environment.preload_problems = self.environment.preload_problems, problems
         for module, problem in problems.items():
             if known.get(module) != problem:
-                get_logger().warning(
-                    "%s could not preload %s, and starts without it: %s",
-                    self.environment.name,
-                    module,
-                    one_line(problem)[:300],
-                )
+                get_logger().warning("%s", problem)
 
 
 def _printing(variables: Mapping[str, str]) -> dict[str, str]:

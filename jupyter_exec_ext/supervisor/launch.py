@@ -35,7 +35,11 @@ _STANDARD = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 _WORD = re.compile(r"\{(python|file)\}")
 
 # Variables that an interpreter or its C library reads once, when it starts: too late for a fork.
-_AT_START = re.compile(r"^(PYTHON|LD_|DYLD_|MALLOC_|GLIBC_|LC_|LANG|TZ$)")
+_AT_START = re.compile(r"^(PYTHON|LD_|DYLD_|MALLOC_|GLIBC_|LC_|LANG|TZ$|HOME$)")
+# A block that puts folders before the standard library's may hide what this interpreter has loaded.
+_PATHS = re.compile(
+    r"\bsys\s*\.\s*path\b(?!\s*\.\s*append\b)|\bfrom\s+sys\s+import\b.*\bpath\b|\baddsitedir\b"
+)
 
 
 class Saved(Exception):
@@ -48,7 +52,7 @@ class Launcher:
     Parameters
     ----------
     config : dict
-        ``workspace``, ``private``, ``preload``.
+        ``workspace``, ``private``, ``preload``, ``whole`` (see `Standby`).
     tree : tree.SubreaperTree
     send : callable
         Takes the bytes of a frame.
@@ -66,7 +70,7 @@ class Launcher:
         self._watched: list[str] = []
         self._print = self._fingerprint()
         self._shadows = Shadows()
-        self.standby = Standby(tree, config.get("burst", BURST))
+        self.standby = Standby(tree, config.get("burst", BURST), config["whole"])
         self._place: tuple[int, int] | None = None
         try:
             self._enter()
@@ -147,7 +151,7 @@ class Launcher:
     def _can_fork(self, fields: dict[str, Any], job: dict[str, Any]) -> bool:
         if not (fields.get("python") and fields.get("fork", True) and self.standby.warm):
             return False
-        if self.stale() or self._shadows.hidden(job["first"]):
+        if self.stale() or self._shadows.hidden(job["first"]) or _PATHS.search(fields["code"]):
             return False
         # A preloaded module may have read any variable already.
         extra = fields.get("env", {})

@@ -39,7 +39,7 @@ class Supervisor:
     source, sink : int
         Descriptors of the byte stream.
     config : dict
-        ``workspace``, ``private`` (directories), ``preload`` (modules).
+        ``workspace``, ``private`` (directories), ``preload`` (modules), ``whole`` (see `standby.Standby`).
     tree : tree.SubreaperTree
     """
 
@@ -116,9 +116,8 @@ class Supervisor:
         return max(0.0, moment - time.monotonic())
 
     def _tend(self, run: Run, ready: set[int], now: float) -> None:
-        for descriptor in run.readers():
-            if descriptor in ready:
-                run.read(descriptor, now)
+        for descriptor in run.readable(ready):
+            run.read(descriptor, now)
         if run.writer() in ready:
             run.typist.write()
         taken = run.typist.taken()

@@ -66,17 +66,31 @@ def _guard() -> None:
     tree.end(os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status))
 
 
-def _preload(names: Iterable[str]) -> dict[str, str]:
-    """Import what the environment says; why not, for each that could not be."""
+def _preload(names: Iterable[str]) -> dict[str, Any]:
+    """Import what the environment says.
+
+    Returns ``problems``, why not, for each that could not be; and ``holds``, those that keep a file or
+    socket open.
+    """
     import importlib
 
-    problems = {}
+    problems, holds = {}, []
     for name in names:
+        before = _descriptors()
         try:
             importlib.import_module(name)
         except BaseException as error:  # whatever a module raises, the session starts without it
             problems[name[:200]] = f"{type(error).__name__}: {error}"[:300]
-    return dict(list(problems.items())[:100])  # one frame holds them
+        if _descriptors() - before:
+            holds.append(name[:200])
+    return {"problems": dict(list(problems.items())[:100]), "holds": holds[:100]}  # one frame holds them
+
+
+def _descriptors() -> set[str]:
+    """What is open here, without the descriptor that lists it."""
+    import os
+
+    return {name for name in os.listdir("/dev/fd") if os.path.exists("/dev/fd/" + name)}
 
 
 def _stream(config: dict[str, Any]) -> tuple[int, int]:
@@ -108,12 +122,13 @@ def _serve(text: str) -> None:
         _guard()
     source, sink = _stream(config)
     importlib.import_module(_PACKAGE + ".script").reopen_stdin()
-    problems = _preload(config["preload"])
+    preloaded = _preload(config["preload"])
+    whole = not preloaded["holds"]
     tree = importlib.import_module(_PACKAGE + ".tree").here()
     loop = importlib.import_module(_PACKAGE + ".loop")
-    hello = {"pid": os.getpid(), "python": platform.python_version(), "problems": problems}
-    hello["fork"] = importlib.import_module(_PACKAGE + ".script").AVAILABLE
-    loop.Supervisor(source, sink, config, tree).serve(hello)
+    hello = {"pid": os.getpid(), "python": platform.python_version(), **preloaded}
+    hello["fork"] = importlib.import_module(_PACKAGE + ".script").AVAILABLE and whole
+    loop.Supervisor(source, sink, dict(config, whole=whole), tree).serve(hello)
 
 
 def _script(path: str, first: str) -> None:

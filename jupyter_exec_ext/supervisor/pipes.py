@@ -9,7 +9,7 @@ import errno
 import os
 import sys
 
-from . import child
+from . import arrival, child
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ def close(descriptors: Iterable[int | None]) -> None:
 def _pipes(fields: dict[str, Any], ours: Ours, theirs: Ours) -> None:
     for name in ("stdout", "stderr", "problems"):
         ours[name], theirs[name] = os.pipe()
+    ours["arrival"] = arrival.watch(ours["stdout"] or 0, ours["stderr"] or 0)
     if fields.get("live"):
         theirs["stdin"], writer = os.pipe()
         os.set_blocking(writer, False)

@@ -37,6 +37,7 @@ class Ready(Said):
     pid: int = Field(gt=0)
     python: str = Field(max_length=40)
     problems: dict[str, str] = Field(default_factory=dict, max_length=1000)
+    holds: list[str] = Field(default_factory=list, max_length=1000)
     fork: bool = False
 
 

@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import time
 
 from . import asking
+from .arrival import Arrival
 from .frames import CHUNK, STDERR, STDOUT
 from .memory import OutOfMemoryKills
 from .output import Output
@@ -18,7 +20,7 @@ from .typist import Typist
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import resource
+    from collections.abc import Container
     from typing import Any
 
     from .output import Note
@@ -50,7 +52,8 @@ class Run:
     pid : int
         The program itself; it leads a session and a process group.
     pipes : dict
-        ``stdout``, ``stderr``, ``problems``: descriptors to read; ``stdin``: one to write, or None.
+        ``stdout``, ``stderr``, ``problems``: descriptors to read; ``stdin``: one to write, or None;
+        ``arrival``: see `arrival.watch`.
     output : Output
     timeout : float or None
         Seconds from now.
@@ -71,6 +74,7 @@ class Run:
         self.channel, self.pid, self.output = channel, pid, output
         self._tree, self._grace = tree, grace
         self._readers = {_given(pipes["stdout"]): STDOUT, _given(pipes["stderr"]): STDERR}
+        self._arrival = Arrival(pipes["arrival"])
         self._problems = _given(pipes["problems"])
         self.typist = Typist(pipes["stdin"])
         self._asked = False
@@ -92,6 +96,10 @@ class Run:
     def readers(self) -> list[int]:
         """Descriptors to wait for."""
         return list(self._readers)
+
+    def readable(self, ready: Container[int]) -> list[int]:
+        """Those of them that are ready, in the order in which the program has written to them."""
+        return self._arrival.sort([descriptor for descriptor in self._readers if descriptor in ready])
 
     def writer(self) -> int | None:
         """The descriptor to write to, where something is typed and not yet taken."""
@@ -184,10 +192,18 @@ class Run:
     def _account(self, pid: int, status: int, usage: resource.struct_rusage, now: float) -> None:
         # wait4's usage of a process holds that of the children it has itself waited for.
         self.cpu += usage.ru_utime + usage.ru_stime
-        self.rss = max(self.rss, usage.ru_maxrss * _RSS_UNIT)
+        self.rss = max(self.rss, self._peak(usage) * _RSS_UNIT)
         if pid == self.pid:
             self.status, self._ended_at = status, now
             self._next = self._interrupt = None
+
+    def _peak(self, usage: resource.struct_rusage) -> int:
+        """What it used at most; 0 where that cannot be known.
+
+        A spawned program begins with the peak of who spawned it: execve(2) takes the old one into account.
+        """
+        hidden = not self.forked and usage.ru_maxrss <= resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return 0 if hidden else usage.ru_maxrss
 
     def _climb(self, now: float) -> None:
         if self._interrupt is not None and now >= self._interrupt:
@@ -220,9 +236,10 @@ class Run:
 
     def finish(self, now: float, note: Note) -> str | None:
         """Read what is still in the pipes, send it, close everything; the text of a failed start."""
-        for descriptor in list(self._readers):
+        for descriptor in self.readable(self._readers):
             os.set_blocking(descriptor, False)
             self._drain(descriptor, now)
+        self._arrival.close()
         self.output.finish(now, note)
         self.typist.close()
         os.set_blocking(self._problems, False)

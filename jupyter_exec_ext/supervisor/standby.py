@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
+import _thread
 import json
 import os
 import re
 import select
 import signal
-import sys
 import time
 
 from . import pages, script
@@ -50,6 +50,8 @@ class Standby:
         Is told who waits, since a run has ended when nobody else is left.
     burst : float, optional
         Seconds, instead of `BURST`.
+    whole : bool
+        Whether a fork can have all that this interpreter has; see `warm`.
 
     Attributes
     ----------
@@ -57,8 +59,8 @@ class Standby:
         Milliseconds without a request after which `settle` has something to do; None: nothing.
     """
 
-    def __init__(self, tree: SubreaperTree, burst: float = BURST) -> None:
-        self._tree, self._burst = tree, burst
+    def __init__(self, tree: SubreaperTree, burst: float = BURST, whole: bool = True) -> None:
+        self._tree, self._burst, self._whole = tree, burst, whole
         self._ready: Waiting | None = None
         self._theirs: Ranges | None = None
         self._ours: Ranges | None = None
@@ -67,9 +69,11 @@ class Standby:
 
     @property
     def warm(self) -> bool:
-        """Whether a fork has all that this interpreter has: the threads of preloaded modules it has not."""
-        threading = sys.modules.get("threading")
-        return script.AVAILABLE and (threading is None or threading.active_count() == 1)
+        """Whether a fork has all that this interpreter has: the threads of preloaded modules it has not.
+
+        Nor the files and sockets that they hold open: a fork would share their positions with every other.
+        """
+        return script.AVAILABLE and self._whole and _thread._count() == 0
 
     def make(self) -> None:
         """Fork the process of the next block before there is one."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import time
 from itertools import groupby
 from operator import itemgetter
@@ -201,6 +202,22 @@ async def test_input_without_allow_stdin_is_end_of_file(make: Make) -> None:
     assert "EOFError" in result.output
     with pytest.raises(Conflict):
         await executor.send_input("x")
+
+
+@pytest.mark.skipif(not hasattr(select, "epoll"), reason="only Linux tells which pipe was written to first")
+@pytest.mark.parametrize(
+    ("code", "language"),
+    [
+        ("import sys; print('first', file=sys.stderr); print('second')", "python"),
+        ("echo first >&2; echo second", "sh"),
+    ],
+)
+async def test_what_was_printed_first_comes_first(make: Make, code: str, language: str) -> None:
+    executor = await make()
+
+    printed = [(await executor.execute_code_blocks([block(code, language)])).output for _ in range(30)]
+
+    assert printed == ["first\nsecond\n"] * 30
 
 
 async def test_stdout_and_stderr_come_in_the_order_of_printing(make: Make) -> None:

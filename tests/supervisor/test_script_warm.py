@@ -222,13 +222,13 @@ def test_hundreds_of_blocks_leave_the_supervisor_as_it_was(tmp_path: Path) -> No
 
         for _ in range(50):
             session.run("print(1)")
-        assert until(lambda: descriptors() == 15)  # with those of what waits for a block
+        assert until(lambda: descriptors() == 16)  # with those of what waits for a block
         before = pages()
         for number in range(300):
             session.run("print(1)", "python" if number % 3 else "bash", stdin="x" if number % 2 else None)
         session.run("print(1)")
 
-        assert until(lambda: descriptors() == 15)
+        assert until(lambda: descriptors() == 16)
         assert pages() - before < 500
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from jupyter_exec_ext.environments.system import SystemPythonEnvironment
 from jupyter_exec_ext.events import Outcome
 from jupyter_exec_ext.executors.base import RunOptions
 from jupyter_exec_ext.models import CodeBlock
@@ -138,6 +139,17 @@ async def test_the_end_of_the_stream_ends_everything(make: Make, namespace: bool
 
     assert alive(mark) == []
     await stream.aclose()
+
+
+async def test_a_program_is_not_charged_with_its_supervisors_memory(make: Make) -> None:
+    executor = await make(SystemPythonEnvironment("local", preload=["numpy", "pydantic"]))
+
+    small = await executor.execute_code_blocks([CodeBlock(code="true", language="bash")])
+    code = f"{sys.executable} -c 'x = bytearray(150_000_000)'"
+    large = await executor.execute_code_blocks([CodeBlock(code=code, language="bash")])
+
+    assert small.outcome.verdict.max_rss_bytes is None
+    assert 150_000_000 < (large.outcome.verdict.max_rss_bytes or 0) < 250_000_000
 
 
 async def test_the_accounting_is_the_kernels(make: Make) -> None:

@@ -152,7 +152,7 @@ def test_what_cannot_be_killed_is_counted(monkeypatch: pytest.MonkeyPatch) -> No
     others = [hangs.pid]
     for descriptor in (out_w, err_w, problems_w):
         os.close(descriptor)
-    pipes = {"stdout": out, "stderr": err, "problems": problems, "stdin": None}
+    pipes = {"stdout": out, "stderr": err, "problems": problems, "stdin": None, "arrival": None}
     output = Output(lambda stream, data: None, 100, 100)
     run = Run(1, Powerless(), program.pid, pipes, output, None, (0.1, 0.1))
     try:
