@@ -10,6 +10,7 @@ from jupyter_server.extension.application import ExtensionApp
 from traitlets import Dict, Float, Int
 
 from .errors import Unavailable
+from .handlers.bodies import Bodies
 from .handlers.routes import patterns
 from .handlers.turnstile import Turnstile
 from .version import __version__
@@ -69,6 +70,7 @@ class ExecApp(ExtensionApp):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.turnstile = Turnstile(_AT_ONCE)
+        self.bodies = Bodies()
         self._parts = AsyncExitStack()
         self._started = asyncio.Event()
         self._starting = False

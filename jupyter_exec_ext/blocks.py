@@ -19,8 +19,8 @@ __all__ = ["check_file_name", "extract_markdown", "file_name_of", "guess_languag
 # `{code-cell} python`, `js{1,3}`; also `c++`, `c#` and `objective-c`.
 _INFO = re.compile(r"\{code(?:-cell|-block)?\}\s*(?P<cell>[\w+#.-]+)|\{?\s*\.?(?P<word>[\w+#][\w+#.-]*)")
 _LANGUAGE_LENGTH = 64
-#: In characters; 20 s of one processor for the worst text of that length.
-MAX_MARKDOWN = 2_000_000
+#: In characters; seconds of one processor and 25 MiB of memory for the worst text of that length.
+MAX_MARKDOWN = 500_000
 
 # How much of a block without a language is looked at to guess it.
 _GUESS_LINES = 50

@@ -58,6 +58,8 @@ def checked(blocks: Sequence[CodeBlock], options: RunOptions | None) -> RunOptio
             "or None for no limit.",
             field="timeout",
         )
+    if options.stdin is not None and options.allow_stdin:
+        raise InvalidRequest("Give stdin or allow_stdin, not both: a program has one input.", field="stdin")
     for name, value in options.env.items():
         _check_variable(name, value)
     return options

@@ -16,7 +16,7 @@ from ..languages import Language
 from ..models import CodeBlock
 from ..supervisor.channel import Channel, Frame
 from ..supervisor.client import SupervisorClient
-from ..supervisor.frames import STDERR, STDOUT
+from ..supervisor.frames import BUSY, STDERR, STDOUT
 from ..supervisor.reports import Asks, Dropped, Dropping, Refusal, Report, Started, read
 from .turns import FileTurn
 from .verdict import Judgement, judge
@@ -244,7 +244,14 @@ class BlockRun:
         )
 
     def _on_refused(self, fields: dict[str, Any]) -> list[Event]:
-        self._execution.judged(Judgement("env_error", None, read(Refusal, fields).message[:1000]))
+        message = read(Refusal, fields).message[:1000]
+        if message == BUSY:
+            # Nothing was asked of it that has not ended: somebody else has sent us an end in its name.
+            raise ProtocolError(
+                "The session's supervisor was still busy with a run that it had said was over; the session "
+                "was ended."
+            )
+        self._execution.judged(Judgement("env_error", None, message))
         return []
 
 

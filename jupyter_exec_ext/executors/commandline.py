@@ -110,7 +110,18 @@ class CommandLineCodeExecutor(WorkspaceFiles, CodeExecutor):
             raise EnvironmentFailed(
                 f"The session's private directory {shown(self._private)} cannot be used: {error.strerror}."
             ) from error
-        self._client = await self._connect(self._private)
+        try:
+            self._client = await self._connect(self._private)
+        except BaseException:
+            await self._remove_private()
+            raise
+
+    async def _remove_private(self) -> None:
+        """Remove the private directory where it is our own."""
+        if self._own_private and self._private is not None:
+            with contextlib.suppress(OSError):
+                await asyncio.to_thread(remove_path, self._private)
+            self._private = None
 
     async def _end(self) -> None:
         # Ours until it has ended: a close that is cancelled is done again by the next one.
@@ -133,10 +144,7 @@ class CommandLineCodeExecutor(WorkspaceFiles, CodeExecutor):
         self._stopped = True
         async with self._life:
             await self._end()
-            if self._own_private and self._private is not None:
-                with contextlib.suppress(OSError):
-                    await asyncio.to_thread(remove_path, self._private)
-                self._private = None
+            await self._remove_private()
 
     async def restart(self) -> None:
         """End whatever runs, and start a new supervisor."""
@@ -167,7 +175,11 @@ class CommandLineCodeExecutor(WorkspaceFiles, CodeExecutor):
                 with self._turn:
                     async for event in events:
                         yield event
-            yield Event("end", {"outcome": execution.outcome()})
+            outcome = execution.outcome()
+            if outcome.status == "env_error" and self._client is not None:
+                # An earlier block may have spoiled it by limits or mounts: the next run begins afresh.
+                self._client.kill(SessionLost("It could not run a block, and is started anew."))
+            yield Event("end", {"outcome": outcome})
         finally:
             self._execution = None
             self._turn.release()

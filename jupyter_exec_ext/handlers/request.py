@@ -66,7 +66,10 @@ def _refusal(error: ValidationError) -> InvalidRequest:
             field="body",
         )
     fault = error.errors(include_url=False, include_input=False)[0]
-    field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in fault["loc"])[1:201]
+    place = fault["loc"]
+    if place[-1:] == ("[key]",):
+        place = place[:-2]  # a name of the sender's is wrong, and names nothing
+    field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)[1:201]
     text = fault["msg"]
     if fault["type"] == "extra_forbidden":
         text = "there is no such field in this request; check its spelling"

@@ -69,6 +69,7 @@ class ExecutionManager(SessionManager):
         self._schedule = Schedule(self.max_running, self._begin)
         self._turns: set[asyncio.Task[None]] = set()
         self._keys = IdempotencyKeys(log)
+        self._parsing = asyncio.Semaphore(1)  # Markdown takes memory, and the interpreter's lock
 
     @property
     def queued(self) -> int:
@@ -174,7 +175,8 @@ class ExecutionManager(SessionManager):
     async def _blocks(self, request: ExecutionRequest, name: str) -> list[CodeBlock]:
         environment = self.registry.get(name)
         if request.markdown is not None:
-            return await asyncio.to_thread(blocks_of, request, environment)
+            async with self._parsing:
+                return await asyncio.to_thread(blocks_of, request, environment)
         return blocks_of(request, environment)
 
     def _queue(

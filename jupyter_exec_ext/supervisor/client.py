@@ -189,12 +189,20 @@ class SupervisorClient:
         while data := await self._stderr.read(STDERR_KEPT):
             self._errors.append(data)
 
+    @property
+    def _contained(self) -> bool:
+        """Whether nothing can outlive the process we started, even one that was killed."""
+        hello = self._hello
+        return hello.exception() is None and hello.result().guarantee == "pid_namespace"
+
     async def _epitaph(self) -> str:
         """Why the stream ended, in a sentence."""
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._process.wait(), 1.0)
         code = self._process.returncode
         how = "ended" if code is None else f"ended with exit code {code}" if code >= 0 else _killed(-code)
+        if code is not None and code < 0 and self._hello.done() and not self._contained:
+            how += "; programs that it had started may still run"
         text = b"".join(self._errors)[-STDERR_KEPT:].decode("utf-8", "replace").strip()
         said = f" It last printed: {text.splitlines()[-1][:300]}" if text else ""
         return f"The session's supervisor {how}.{said}"

@@ -45,6 +45,10 @@ MAX_TYPED = 1024 * 1024
 TYPES = frozenset((CONTROL, DATA, STDOUT, STDERR))
 
 
+#: How a supervisor refuses a run while another goes on. Who asks knows better: one of the two is wrong.
+BUSY = "Another run goes on in this session."
+
+
 class FrameError(Exception):
     """The bytes are not a frame of this protocol."""
 

@@ -14,7 +14,7 @@ import time
 from collections import deque
 
 from .desk import Desk
-from .frames import CHUNK, CONTROL, DATA, MAX_DOWN, VERSION, FrameError, Splitter, control, message
+from .frames import BUSY, CHUNK, CONTROL, DATA, MAX_DOWN, VERSION, FrameError, Splitter, control, message
 from .launch import Launcher, Saved
 from .pipes import StartFailed
 
@@ -80,13 +80,19 @@ class Supervisor:
         if self._source in ready:
             self._receive(now)
         if self._wake in ready:
-            os.read(self._wake, 4096)
+            self._wakened()
         if self._run is not None:
             self._tend(self._run, ready, time.monotonic())  # it may have begun in this very turn
         elif self._wake in ready:
             self._tree.reap()
         if self._waiting < BACKLOG:
             self._desk.proceed()
+
+    def _wakened(self) -> None:
+        try:
+            os.read(self._wake, 4096)
+        except BlockingIOError:
+            pass  # a program with our rights has read it
 
     def _wait(self) -> set[int]:
         poll = select.poll()
@@ -211,7 +217,7 @@ class Supervisor:
 
     def _start(self, channel: int, fields: dict[str, Any]) -> None:
         if self._run is not None:
-            self._send(control(channel, "refused", message="Another run goes on in this session."))
+            self._send(control(channel, "refused", message=BUSY))
             return
         try:
             self._run = self._launcher.launch(channel, fields)

@@ -53,8 +53,10 @@ def _guard() -> None:
     parent = os.getppid()
     module = importlib.import_module(_PACKAGE + ".tree")
     tree = module.here()
+    guard = os.getpid()
     pid = os.fork()
     if pid == 0:
+        module.die_with(guard, signal.SIGKILL)
         return
     os.closerange(0, 2)  # the stream ends with the supervisor, not with its guard
     signal.signal(signal.SIGTERM, lambda number, stack: tree.end(128 + number))

@@ -137,3 +137,12 @@ async def test_names_that_are_not_utf8_are_printed_as_python_itself_does(
     model = await asyncio.to_thread(python, capture_output=True, check=True)
     assert (result.exit_code, result.output) == (0, model.stdout.decode("utf-8", "replace"))
     assert result.output == "caf\ufffd\n"
+
+
+async def test_a_program_has_one_input(make: Make) -> None:
+    executor = await make()
+
+    with pytest.raises(InvalidRequest, match="not both") as caught:
+        await executor.execute_code_blocks([block("input()")], RunOptions(stdin="x", allow_stdin=True))
+
+    assert caught.value.field == "stdin"

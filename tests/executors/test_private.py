@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,8 @@ from jupyter_exec_ext.errors import EnvironmentFailed
 from jupyter_exec_ext.executors.local import LocalCommandLineCodeExecutor
 from jupyter_exec_ext.lease import Lease
 from jupyter_exec_ext.models import CodeBlock
+
+from .conftest import Make
 
 SWAP = 'd=$(dirname "$0"); mv "$d" "$d-moved" && rm -rf "$d-moved"; ln -s {victim} "$d"'
 
@@ -99,3 +103,30 @@ async def test_a_private_directory_that_a_block_removed_is_made_anew(
             result = await executor.execute_code_blocks(bash(code))
             assert result.outcome.status == "ok", result.outcome
     assert stat.S_IMODE(private.stat().st_mode) == 0o700
+
+
+async def test_a_start_that_fails_leaves_no_private_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for _ in range(2):
+        executor = LocalCommandLineCodeExecutor(SystemPythonEnvironment("local"), tmp_path / "missing")
+        with pytest.raises(EnvironmentFailed, match="is gone"):
+            await executor.start()
+
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="prlimit is Linux's")
+async def test_a_session_that_a_block_has_spoiled_begins_afresh(make: Make) -> None:
+    executor = await make()
+    spoil = "import os, resource; resource.prlimit(os.getppid(), resource.RLIMIT_FSIZE, (0, -1))"
+    await executor.execute_code_blocks([CodeBlock(code=spoil, language="python")])
+
+    # what waits was made before
+    runs = [
+        await executor.execute_code_blocks([CodeBlock(code="print(1)", language="python")]) for _ in range(3)
+    ]
+
+    assert [run.outcome.status for run in runs].count("env_error") <= 1
+    assert runs[-1].output == "1\n"

@@ -94,6 +94,16 @@ async def test_a_supervisor_that_lies_ends_its_session_with_env_error(tmp_path: 
         assert not executor.alive
 
 
+async def test_a_supervisor_that_is_busy_with_what_it_said_was_over_ends_its_session(tmp_path: Path) -> None:
+    busy = {"op": "refused", "message": frames.BUSY}
+    async with Liar(tmp_path, [busy]) as executor:
+        result = await executor.execute_code_blocks([CodeBlock(code="1", language="python")])
+
+        assert result.outcome.status == "env_error"
+        assert "still busy with a run that it had said was over" in str(result.outcome.verdict.cause)
+        assert not executor.alive
+
+
 @pytest.mark.parametrize(
     "entries",
     [

@@ -29,7 +29,7 @@ VENV = {"kind": "venv", "name": "venv:x"}
         ({**VENV, "python": "-c"}, "python", "give its version (3.12)"),
         ({**VENV, "python": " "}, "python", "is empty, not a Python"),
         ({**VENV, "packages": ["-r x"]}, "packages", "options belong into requirements"),
-        ({**VENV, "preload": ["a b"]}, "preload.0", "the name of a module"),
+        ({**VENV, "preload": ["a b"]}, "preload[0]", "the name of a module"),
         ({**VENV, "display_name": "\u202e\u2066"}, "display_name", "U+202E"),
         ({**VENV, "display_name": "two\nlines"}, "display_name", "U+000A"),
         ({**VENV, "display_name": "a\u200fb"}, "display_name", "U+200F"),

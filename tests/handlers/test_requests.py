@@ -72,6 +72,7 @@ def told(response: Any) -> tuple[int, str, str | None]:
         (b'{"code_blocks": [{"language": "python"}]}', "code_blocks[0].code"),
         (b'{"code_blocks": [{"code": "1", "lang": "python"}]}', "code_blocks[0].lang"),
         (b'{"code": "1", "idempotency_key": ""}', "idempotency_key"),
+        (b'{"code": "1", "env": {"A=": "x"}}', "env"),
     ],
     ids=lambda value: value[:60].decode("latin-1") if isinstance(value, bytes) else value,
 )

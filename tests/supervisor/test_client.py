@@ -147,3 +147,21 @@ async def test_a_long_frame_that_is_given_up_half_way_does_not_spoil_the_stream(
         result = await executor.execute_code_blocks([CodeBlock(code="print(7)", language="python")])
 
     assert result.output == "7\n"
+
+
+async def test_without_a_namespace_a_supervisor_dies_with_its_guard_and_what_may_be_left_is_said(
+    tmp_path: Path,
+) -> None:
+    async with LocalCommandLineCodeExecutor(SystemPythonEnvironment(), tmp_path, namespace=False) as executor:
+        guard = psutil.Process(executor._live.pid)
+        (supervisor,) = guard.children()
+        code = "import time; print('on', flush=True); time.sleep(30)"
+        lost = ""
+        async for event in executor.run([CodeBlock(code=code, language="python")]):
+            if event.type == "stream":
+                guard.kill()
+            elif event.type == "end":
+                lost = str(event.data["outcome"].verdict.cause)
+
+        assert "was killed by SIGKILL; programs that it had started may still run" in lost
+        assert psutil.wait_procs([supervisor], timeout=5)[1] == []

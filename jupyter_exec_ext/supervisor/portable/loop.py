@@ -15,7 +15,7 @@ import sys
 import time
 
 from ..desk import Desk
-from ..frames import CONTROL, DATA, MAX_DOWN, VERSION, FrameError, Splitter, control, message
+from ..frames import BUSY, CONTROL, DATA, MAX_DOWN, VERSION, FrameError, Splitter, control, message
 from . import job, threads
 from .files import Workspace
 from .launch import Launcher, Saved, StartFailed
@@ -183,7 +183,7 @@ class Supervisor:
 
     def _start(self, channel: int, fields: dict[str, Any]) -> None:
         if self._run is not None:
-            self._sink.send(control(channel, "refused", message="Another run goes on in this session."))
+            self._sink.send(control(channel, "refused", message=BUSY))
             return
         try:
             run = self._run = self._launcher.launch(channel, fields)
