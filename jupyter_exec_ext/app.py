@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _START_SECONDS = 30.0
 # A request costs about a millisecond; a turn of the event loop should not take much longer than ten.
 _AT_ONCE = 8
+# What of `executor_settings` says how far stop reaches.
+_STOP_SETTINGS = ("namespace", "portable")
 
 
 class ExecApp(ExtensionApp):
@@ -162,7 +164,13 @@ class ExecApp(ExtensionApp):
             )
 
     async def _look_around(self) -> None:
+        from .executors.containment import guarantee
+
+        wanted = {
+            name: bool(self.executor_settings.get(name, name == "namespace")) for name in _STOP_SETTINGS
+        }
         try:
+            self.registry.guarantee = await guarantee(**wanted)
             await self.registry.start()
         except Exception:
             self.log.exception("Some environments may be missing from the list; looking for them failed.")

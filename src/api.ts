@@ -90,6 +90,11 @@ const STATUSES: readonly EnvironmentStatus[] = [
 ];
 const ISOLATIONS: readonly Isolation[] = ['none', 'process', 'container'];
 
+function readGuarantee(spec: unknown): string | null {
+  const found = isRecord(spec) ? spec.guarantee : null;
+  return typeof found === 'string' ? found : null;
+}
+
 /**
  * One environment out of an answer that may come from a newer or a broken server.
  *
@@ -111,6 +116,7 @@ function readEnvironment(value: unknown): IEnvironment {
       ? languages.filter((item): item is string => typeof item === 'string')
       : [],
     isolation: oneOf(value.isolation, ISOLATIONS, 'none'),
+    guarantee: readGuarantee(value.spec),
     status: oneOf(value.status, STATUSES, 'unavailable'),
     reason: typeof reason === 'string' ? reason : null,
     isDefault: value.default === true

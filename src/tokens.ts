@@ -26,6 +26,8 @@ export interface IEnvironment {
   readonly displayName: string;
   readonly languages: readonly string[];
   readonly isolation: Isolation;
+  /** What stop can promise there, where the server says it. */
+  readonly guarantee: string | null;
   readonly status: EnvironmentStatus;
   /** Why it is not ready; one sentence for a person. */
   readonly reason: string | null;

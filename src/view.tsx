@@ -245,9 +245,31 @@ function IsolationBadge({ trans, environment }: IItemProps): JSX.Element {
     <span
       className="jp-Exec-badge jp-Exec-isolation"
       data-isolation={environment.isolation}
-      title={title}
+      title={[title, stopWords(trans, environment.guarantee)]
+        .filter(words => words)
+        .join('\n')}
     >
       {text}
     </span>
   );
+}
+
+/** How far stop reaches, in words; '' where the server does not say. */
+function stopWords(
+  trans: IItemProps['trans'],
+  guarantee: string | null
+): string {
+  switch (guarantee) {
+    case null:
+      return '';
+    case 'pid_namespace':
+    case 'job_object':
+      return trans.__('Stop ends everything it has started');
+    case 'subreaper':
+      return trans.__(
+        'Stop ends everything it has started, unless it kills its own supervisor'
+      );
+    default:
+      return trans.__('Stop may miss programs that leave their group');
+  }
 }

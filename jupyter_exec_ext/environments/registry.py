@@ -101,6 +101,8 @@ class EnvironmentRegistry(LoggingConfigurable):
         self.in_use: Callable[[str], bool] = lambda name: False
         #: Waits for what is about to leave that environment; the manager sets it.
         self.vacated: Callable[[str], Awaitable[Any]] = lambda name: asyncio.sleep(0)
+        #: What stop can promise on the command line; the application sets it once it knows.
+        self.guarantee: str | None = None
         self._languages = self._all_languages()
         self._store = CreatedEnvironments(Path(self.data_dir))
         #: What is in use, for other servers to see; the manager says it.
@@ -172,14 +174,8 @@ class EnvironmentRegistry(LoggingConfigurable):
         """Return the environment of that name, to run something in it.
 
         One that is not available is returned, too: whoever starts it gets `EnvironmentFailed`
-        with the reason from `get_executable`.
-
-        Raises
-        ------
-        UnknownEnvironment
-            There is none, or it is not allowed here.
-        EnvironmentFailed
-            It is still being prepared.
+        with the reason from `get_executable`. Raises `UnknownEnvironment` where there is none, or it is
+        not allowed here; and `EnvironmentFailed` where it is still being prepared.
         """
         environment = self._find(name)
         if environment.status == "preparing":
@@ -199,6 +195,8 @@ class EnvironmentRegistry(LoggingConfigurable):
     def _described(self, environment: PythonEnvironment) -> Environment:
         described = environment.describe()
         described.default = environment.name == self.default_environment
+        if self.guarantee is not None and described.kind in ("local", "venv"):
+            described.spec["guarantee"] = self.guarantee
         return described
 
     def _refresh(self) -> None:

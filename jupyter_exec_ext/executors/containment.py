@@ -7,7 +7,9 @@ import os
 import shutil
 import sys
 
-__all__ = ["Containment", "containment"]
+from ..supervisor.portable import job
+
+__all__ = ["Containment", "containment", "guarantee"]
 
 #: How the command of a supervisor is prefixed so that it is process 1 of a PID namespace of its own.
 _UNSHARE = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
@@ -45,6 +47,19 @@ async def containment(*, namespace: bool = True) -> Containment:
     if not _found:
         _found.append(Containment(await _probe()))
     return _found[0]
+
+
+async def guarantee(*, namespace: bool = True, portable: bool = False) -> str:
+    """Return what stop can promise for a run on this machine, with these settings of the executor.
+
+    ``pid_namespace`` and ``subreaper`` (Linux), ``process_group`` (other POSIX systems): see
+    `supervisor.tree`; ``job_object`` (Windows), ``process_tree`` and ``process``: `supervisor.portable.job`.
+    """
+    if portable or os.name != "posix":
+        return job.guarantee()
+    if (await containment(namespace=namespace)).prefix:
+        return "pid_namespace"
+    return "subreaper" if sys.platform == "linux" else "process_group"
 
 
 async def _probe() -> tuple[str, ...]:

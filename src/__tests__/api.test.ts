@@ -11,7 +11,7 @@ const LOCAL = {
   status: 'ready',
   reason: null,
   default: true,
-  spec: {}
+  spec: { guarantee: 'subreaper' }
 };
 
 async function failure(api: ExecApi): Promise<ApiError> {
@@ -37,6 +37,7 @@ describe('ExecApi.listEnvironments', () => {
         displayName: 'Local command line',
         languages: ['python', 'bash'],
         isolation: 'none',
+        guarantee: 'subreaper',
         status: 'ready',
         reason: null,
         isDefault: true
@@ -48,6 +49,7 @@ describe('ExecApi.listEnvironments', () => {
     const strange = {
       name: 'pod:x',
       isolation: 'magic',
+      spec: { guarantee: 5 },
       status: ['ready'],
       languages: ['python', 3, null],
       reason: { html: '<b>' },
@@ -63,6 +65,7 @@ describe('ExecApi.listEnvironments', () => {
       displayName: 'pod:x',
       languages: ['python'],
       isolation: 'none',
+      guarantee: null,
       status: 'unavailable',
       reason: null,
       isDefault: false

@@ -10,6 +10,7 @@ export function environment(some: Partial<IEnvironment> = {}): IEnvironment {
     displayName: 'Local command line',
     languages: ['python', 'bash'],
     isolation: 'none',
+    guarantee: null,
     status: 'ready',
     reason: null,
     isDefault: false,

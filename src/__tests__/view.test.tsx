@@ -83,6 +83,17 @@ describe('the list', () => {
     expect(badge?.textContent).toBe(words);
   });
 
+  it.each([
+    ['pid_namespace', 'Stop ends everything it has started'],
+    ['subreaper', 'unless it kills its own supervisor'],
+    ['process_group', 'Stop may miss programs that leave their group']
+  ])('says how far stop reaches with %s', (guarantee, words) => {
+    list(environment({ guarantee }));
+
+    const badge = item('local').querySelector('.jp-Exec-isolation');
+    expect(badge?.getAttribute('title')).toContain(words);
+  });
+
   it('gives the reason of an environment that is not ready', () => {
     list(
       environment({ status: 'unavailable', reason: 'The interpreter is gone.' })

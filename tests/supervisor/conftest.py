@@ -44,6 +44,15 @@ PYTHONS = {version: path for version in VERSIONS if (path := python_of(version))
 OTHERS = {version: path for version, path in PYTHONS.items() if path != sys.executable}
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what was left out, since no installer can bring it."""
+    missing = [version for version in VERSIONS if version not in PYTHONS]
+    if missing:
+        terminalreporter.write_line(
+            f"Not installed, so not tested: the supervisor on Python {', '.join(missing)}"
+        )
+
+
 @pytest.fixture(scope="module")
 def session_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Session]]:
     """Get a session for a Python and its settings; the same one for the same settings."""
