@@ -126,8 +126,6 @@ class ExecApp(ExtensionApp):
         self._parts.callback(lease.release)
         await asyncio.to_thread(lease.sweep)  # what the sessions of a killed server have left
         log = EventLog(parent=self)
-        await log.open(lease.id)
-        self._parts.push_async_callback(log.close)
         self.registry = EnvironmentRegistry(parent=self, root_dir=serverapp.root_dir)
         self._parts.push_async_callback(self.registry.stop)
         factory = CodeExecutorFactory(self.executor_settings)
@@ -141,9 +139,12 @@ class ExecApp(ExtensionApp):
             root_dir=serverapp.root_dir,
         )
         notices = Notices(serverapp, self.manager, self.registry)
-        self._parts.push_async_callback(notices.stop)
-        self._parts.push_async_callback(self.manager.stop)
         notices.start()
+        self._parts.push_async_callback(notices.stop)
+        # With somebody who listens: it tells of what it ends as lost, and when it closes, of the rest.
+        await log.open(lease.id)
+        self._parts.push_async_callback(log.close)
+        self._parts.push_async_callback(self.manager.stop)
         await self.manager.start()
         # Beside the first requests: below a large root it looks around for a while.
         looking = asyncio.create_task(self._look_around())

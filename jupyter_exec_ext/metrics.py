@@ -66,11 +66,11 @@ def forget(manager: ExecutionManager) -> None:
     _MANAGERS.managers.discard(manager)
 
 
-def count(execution: Execution) -> None:
-    """Count an execution that has ended."""
+def count(execution: Execution, *, timed: bool = True) -> None:
+    """Count an execution that has ended; `timed`: at the time it says, and not found out later."""
     kind = execution.environment.partition(":")[0]
     EXECUTIONS.labels(kind, execution.status).inc()
-    if execution.started_at and execution.finished_at:
+    if timed and execution.started_at and execution.finished_at:
         DURATION.labels(kind).observe(_seconds(execution.started_at, execution.finished_at))
 
 

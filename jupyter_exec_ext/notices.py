@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from jupyter_server._tz import utcnow
 
 from . import metrics
+from .log.notice import code_hash
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from jupyter_events import EventLogger
     from jupyter_server.serverapp import ServerApp
 
     from .environments.registry import EnvironmentRegistry
+    from .log.notice import Notice
     from .manager import ExecutionManager
-    from .models import CodeBlock, Execution, Session
+    from .models import Execution, Session
 
-__all__ = ["SCHEMAS", "Notices", "code_hash"]
+__all__ = ["SCHEMAS", "Notices"]
 
 _ROOT = "https://schema.jupyter.org/jupyter_exec_ext"
 #: The schemas of the Jupyter events, by what they tell of.
@@ -32,22 +31,10 @@ SCHEMAS = {noun: f"{_ROOT}/{noun}/v1" for noun in ("environment", "session", "ex
 LAST_ACTIVITY = "jupyter_exec_ext_last_activity"
 # Cullers look once a minute at most.
 _ACTIVITY_SECONDS = 30.0
-# Characters that are made bytes at once: code can be long.
-_HASHED = 65536
-
-
-def code_hash(blocks: Sequence[CodeBlock]) -> str:
-    """SHA-256 of the code, in hexadecimal; several blocks are joined by one line feed."""
-    digest = hashlib.sha256()
-    for number, block in enumerate(blocks):
-        digest.update(b"\n" if number else b"")
-        for start in range(0, len(block.code), _HASHED):
-            digest.update(block.code[start : start + _HASHED].encode())
-    return digest.hexdigest()
 
 
 class Notices:
-    """Passes on what the manager and the registry tell.
+    """Passes on what the manager, its log and the registry tell.
 
     Parameters
     ----------
@@ -73,6 +60,7 @@ class Notices:
         for noun in SCHEMAS:
             self._register(Path(__file__).parent / "event_schemas" / f"{noun}.yaml", SCHEMAS[noun])
         self._manager.observers.append(self._on_manager)
+        self._manager.event_log.observers.append(self._on_log)
         self._registry.on_change.append(self._on_environment)
         metrics.watch(self._manager)
         self._ticking = asyncio.create_task(self._tick())
@@ -81,6 +69,7 @@ class Notices:
         """Listen no more."""
         metrics.forget(self._manager)
         self._manager.observers.remove(self._on_manager)
+        self._manager.event_log.observers.remove(self._on_log)
         self._registry.on_change.remove(self._on_environment)
         if self._ticking:
             self._ticking.cancel()
@@ -119,6 +108,17 @@ class Notices:
             metrics.count(execution)
         elif action != "deleted":
             self._audits[execution.id] = audit
+        self._emit_execution(action, execution, audit)
+
+    def _on_log(self, notice: Notice) -> None:
+        # That is no activity: nobody asked for it.
+        if notice.action == "ended":
+            # It ended some time before the log found that out.
+            metrics.count(notice.execution, timed=False)
+        code = {} if notice.code_sha256 is None else {"code_sha256": notice.code_sha256}
+        self._emit_execution(notice.action, notice.execution, {"user": notice.user, **code})
+
+    def _emit_execution(self, action: str, execution: Execution, audit: dict[str, str]) -> None:
         shown = execution.model_dump(
             include={
                 "id",
@@ -134,8 +134,8 @@ class Notices:
         self._emit("execution", {"action": action, **shown, **audit})
 
     def _audit(self, execution: Execution) -> dict[str, str]:
-        user, code = self._manager.user_of(execution.id), code_hash(execution.code_blocks)
-        return {"user": user, "code_sha256": code}
+        code = code_hash(block.code for block in execution.code_blocks)
+        return {"user": self._manager.user_of(execution.id), "code_sha256": code}
 
     def _on_environment(self, name: str, what: str) -> None:
         self._active()

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 from weakref import WeakValueDictionary
 
 from traitlets import Float, Integer, Unicode, default
@@ -16,8 +17,9 @@ from ..events import Event
 from ..models import Execution, now
 from .history import History
 from .memory import Memory
+from .notice import Notice, Observer, Telling, notice_of
 from .reader import Reader
-from .record import Delete, Entry, Operation, changed_row, encode, end_json, row_of
+from .record import Delete, Entry, Operation, Record, changed_row, encode, end_json, row_of
 from .upkeep import Limits
 from .writer import Writer
 
@@ -46,6 +48,12 @@ class EventLog(History):
         32 << 20, help="Keep so many bytes in memory while the log cannot be written to disk."
     ).tag(config=True)
 
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        #: Are told, on the event loop, of each execution that the log ended or removed by itself: by the
+        #: one server that did it. Who is added before `open` hears of what that finds, too.
+        self.observers: list[Observer] = []
+
     @default("path")
     def _default_path(self) -> str:
         from jupyter_core.paths import jupyter_data_dir
@@ -65,7 +73,8 @@ class EventLog(History):
         path = Path(self.path)
         limits = Limits(self.max_age_days or None, self.max_executions or None, self.max_bytes or None)
         self._writer = Writer(path, server, min(self.flush_interval, 0.04), limits, self, self.log)
-        self._memory = Memory(self._writer, self.max_memory)
+        self._memory = Memory(self._writer, self.max_memory, self._evicted)
+        self._telling = Telling(self.observers, self.log)
         self._reader = Reader(path, self._writer.suspect)
         self._documents = WeakValueDictionary()
         self._removed = False
@@ -81,6 +90,7 @@ class EventLog(History):
         await self._reader.close()  # before the writer: the last to close tidies the files up
         self._writer.end()
         await asyncio.to_thread(self._writer.join, _CLOSE_SECONDS)
+        await self._telling.finish(_CLOSE_SECONDS)
         for record in self._memory.records.values():
             record.wake()
         self._set_state("it is closed", self._aside)
@@ -200,6 +210,18 @@ class EventLog(History):
     def renewed(self, *, removed: bool) -> None:
         """The writer reports that the file is a new one (see `Listener`)."""
         self._call(partial(self._renew, removed))
+
+    def noticed(self, notices: list[Notice]) -> None:
+        """The writer reports what upkeep has ended or removed (see `Listener`)."""
+        self._call(partial(self._notice, notices))
+
+    def _notice(self, notices: list[Notice]) -> None:
+        # Of what somebody deletes at this moment, who does so tells.
+        self._telling.add(one for one in notices if one.execution.id not in self._memory.deleted)
+
+    def _evicted(self, record: Record) -> None:
+        if self.observers:
+            self._telling.add([notice_of("deleted", record.execution, record.row.user, record.row.code)])
 
     def _renew(self, removed: bool) -> None:
         self._removed = self._removed or removed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from ..errors import Conflict, NotFound
 from ..models import Execution
@@ -23,9 +24,11 @@ class Memory:
         Takes what is to be written.
     most : int
         Bytes that may wait for a disk that cannot be written.
+    evicted : callable
+        Is given each record that is forgotten because there is no room for it.
     """
 
-    def __init__(self, writer: Writer, most: int) -> None:
+    def __init__(self, writer: Writer, most: int, evicted: Callable[[Record], None]) -> None:
         self.records: dict[str, Record] = {}
         self.keys: dict[str, tuple[str, str]] = {}
         self.deleted: set[str] = set()
@@ -33,6 +36,7 @@ class Memory:
         self.stuck = False
         self._writer = writer
         self._most = most
+        self._evicted = evicted
         self._put = self._done = 0
         self._waiting: list[asyncio.Future[None]] = []
 
@@ -156,6 +160,7 @@ class Memory:
                 self.delete(record.row.id)
             else:
                 self._drop(record)
+            self._evicted(record)
         for record in self.records.values():
             for entry in record.tail[max(0, record.flushed - record.base) :]:
                 if self.unwritten_bytes <= goal:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from ..models import Execution, Verdict, now
-from .record import Row, end_json, execution_of, row_of
+from ..models import Verdict, now
+from .notice import Notice, notice_of
+from .record import Row, end_json, outline_of, row_of
 from .rescue import COPIED, SHIFT, Found, damaged_executions
-from .store import COLUMNS, SOURCE, Store, doom
+from .store import Store, doom
 
 __all__ = ["Limits", "Upkeep"]
+
+# How many executions are removed in one step: the code of each is read, and observers are told of it.
+_STEP = 16
 
 
 @dataclass(frozen=True)
@@ -32,36 +38,49 @@ class Limits:
 
 
 class Upkeep:
-    """Keeps a store in order. Used in the writer's thread, between batches."""
+    """Keeps a store in order. Used in the writer's thread, between batches.
 
-    def __init__(self, store: Store) -> None:
+    Parameters
+    ----------
+    store : Store
+    noticed : callable
+        Is given what was ended or removed, once that is on disk. Since a transaction has the write
+        lock from its beginning, each execution is told of by one server.
+    """
+
+    def __init__(self, store: Store, noticed: Callable[[list[Notice]], None]) -> None:
         self._store = store
         self._db = store.db
+        self._noticed = noticed
 
     def recover(self, alive: Callable[[str], bool]) -> int:
         """End, as ``lost``, what dead servers left unfinished; return how many that were."""
-        return int(self._store.transaction(lambda: self._recover(alive)))
+        lost: list[Notice] = self._store.transaction(lambda: self._recover(alive))
+        self._noticed(lost)
+        return len(lost)
 
-    def _recover(self, alive: Callable[[str], bool]) -> int:
+    def _recover(self, alive: Callable[[str], bool]) -> list[Notice]:
         owners = self._db.execute("SELECT DISTINCT owner FROM executions WHERE ended_at IS NULL").fetchall()
         dead = [owner for (owner,) in owners if owner != self._store.owner and not alive(owner)]
-        count = 0
-        for owner in dead:
-            rows = self._db.execute(
-                f"SELECT e.seq, {COLUMNS} {SOURCE} WHERE e.owner = ? AND e.ended_at IS NULL",  # noqa: S608
-                (owner,),
-            ).fetchall()
-            for sequence, record, code, _ in rows:
-                self._lose(sequence, execution_of(record, code, 0))
-                count += 1
-        return count
+        unfinished = "owner = ? AND ended_at IS NULL"
+        return [self._lose(one) for owner in dead for one in self._sequences(unfinished, owner)]
 
-    def _lose(self, sequence: int, execution: Execution) -> None:
-        last = self._db.execute(
-            "SELECT max(id) FROM events WHERE id BETWEEN ? AND ?",
-            (sequence * SHIFT, (sequence + 1) * SHIFT - 1),
-        ).fetchone()[0]
-        number = (last - sequence * SHIFT if last else 0) + 1
+    def _sequences(self, condition: str, *values: Any) -> list[int]:
+        found = self._db.execute(f"SELECT seq FROM executions WHERE {condition}", values)  # noqa: S608
+        return [sequence for (sequence,) in found]
+
+    def _read(self, sequence: int) -> tuple[bytes, int, str, bytes]:
+        """The record, the number of the last event as far as it is known, the user and the code."""
+        found: tuple[bytes, int, str, bytes] = self._db.execute(
+            "SELECT e.record, e.last_event, e.user, c.blocks FROM executions e"
+            " LEFT JOIN code c ON c.execution = e.seq WHERE e.seq = ?",
+            (sequence,),
+        ).fetchone()
+        return found
+
+    def _lose(self, sequence: int) -> Notice:
+        record, _, user, code = self._read(sequence)
+        execution = outline_of(record, self._last(sequence) + 1)
         began = "while it ran" if execution.status == "running" else "before it began"
         verdict = execution.verdict or Verdict()
         kept = "the beginning of what had been printed" if execution.truncated else "what had been printed"
@@ -70,8 +89,17 @@ class Upkeep:
         execution.verdict = verdict.model_copy(
             update={"cause": cause, "state_kept": False, "limits_hit": limits}
         )
-        execution.status, execution.finished_at, execution.last_event = "lost", now(), number
-        self._insert_end(sequence, number, row_of(execution))
+        execution.status, execution.finished_at = "lost", now()
+        self._insert_end(sequence, execution.last_event, row_of(execution))
+        return notice_of("ended", execution, user, code)
+
+    def _last(self, sequence: int) -> int:
+        """The number of an execution's last event, 0 where it has none."""
+        last = self._db.execute(
+            "SELECT max(id) FROM events WHERE id BETWEEN ? AND ?",
+            (sequence * SHIFT, (sequence + 1) * SHIFT - 1),
+        ).fetchone()[0]
+        return last - sequence * SHIFT if last else 0
 
     def _insert_end(self, sequence: int, number: int, row: Row) -> None:
         self._db.execute(
@@ -108,20 +136,35 @@ class Upkeep:
         )
 
     def retain(self, limits: Limits) -> bool:
-        """Doom what is too old, too many or too large; return whether there is more to do."""
-        return bool(self._store.transaction(lambda: self._retain(limits)))
+        """Doom some of what is too old, too many or too large; return whether there may be more."""
+        doomed, notices = self._store.transaction(lambda: self._retain(limits))
+        self._noticed(notices)
+        return bool(doomed)
 
-    def _retain(self, limits: Limits) -> bool:
-        doomed, before, count, size = 0, limits.oldest(), limits.max_executions, limits.max_bytes
+    def _retain(self, limits: Limits) -> tuple[int, list[Notice]]:
+        surplus = self._surplus(limits)
+        notices = [notice for sequence in surplus for notice in self._removal(sequence)]
+        return doom(self._db, f"seq IN ({', '.join('?' * len(surplus))})", *surplus), notices
+
+    def _surplus(self, limits: Limits) -> list[int]:
+        """Some of what is too old; else of what is too many; else the oldest where that is too large."""
+        found, before, count, size = [], limits.oldest(), limits.max_executions, limits.max_bytes
         if before:
-            doomed += doom(self._db, "ended_at < ?", before)
-        if count:
+            found = self._sequences("ended_at < ? ORDER BY ended_at LIMIT ?", before, _STEP)
+        if count and not found:
             newest = "SELECT seq FROM executions ORDER BY created_at DESC, id DESC LIMIT -1 OFFSET ?"
-            doomed += doom(self._db, f"ended_at IS NOT NULL AND seq IN ({newest})", count)
-        if size and not self._has_garbage() and self.size() > size:
-            oldest = "SELECT seq FROM executions WHERE ended_at IS NOT NULL ORDER BY ended_at LIMIT 1"
-            doomed += doom(self._db, f"seq IN ({oldest})")
-        return doomed > 0
+            some = "ORDER BY created_at, id LIMIT ?"
+            found = self._sequences(f"ended_at IS NOT NULL AND seq IN ({newest}) {some}", count, _STEP)
+        if size and not found and not self._has_garbage() and self.size() > size:
+            found = self._sequences("ended_at IS NOT NULL ORDER BY ended_at LIMIT 1")
+        return found
+
+    def _removal(self, sequence: int) -> list[Notice]:
+        """The notice of what is about to be removed; none where its record is too damaged for one."""
+        record, last, user, code = self._read(sequence)
+        with contextlib.suppress(TypeError, ValueError):
+            return [notice_of("deleted", outline_of(record, last), user, code)]
+        return []
 
     def size(self) -> int:
         """Bytes of the file that are in use."""

@@ -17,6 +17,7 @@ from typing import Protocol
 from ..errors import Unavailable
 from ..lease import Lease
 from ..models import new_id
+from .notice import Notice
 from .record import Delete, Operation
 from .store import Change, Store, is_damage
 from .upkeep import Limits, Upkeep
@@ -43,6 +44,9 @@ class Listener(Protocol):
 
     def renewed(self, *, removed: bool) -> None:
         """The file is a new one, without what had been written to the one before, which somebody removed."""
+
+    def noticed(self, notices: list[Notice]) -> None:
+        """These were ended or removed, here and by no other server."""
 
 
 class Writer(threading.Thread):
@@ -205,7 +209,7 @@ class Writer(threading.Thread):
         try:
             if self._path.stat().st_size <= _CHECK_BYTES:
                 store.check()
-            upkeep = Upkeep(store)
+            upkeep = Upkeep(store, self._listener.noticed)
             if self._to_rescue is not None:
                 upkeep.rescue(self._to_rescue)
                 self._to_rescue = None
@@ -276,7 +280,7 @@ class Writer(threading.Thread):
         if time.monotonic() < self._tidy_at or self._store is None:
             return
         self._tidy_at = time.monotonic() + _RETRY_SECONDS  # should it fail
-        upkeep = Upkeep(self._store)
+        upkeep = Upkeep(self._store, self._listener.noticed)
         if upkeep.collect() or upkeep.retain(self._limits):
             self._tidy_at = 0.0
         else:

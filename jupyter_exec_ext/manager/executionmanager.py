@@ -34,7 +34,7 @@ class ExecutionManager(SessionManager):
     Parameters
     ----------
     log : EventLog
-        Open; keeps what happens, here as `event_log` (`log` is the logger).
+        Open when the manager starts; keeps what happens, here as `event_log` (`log` is the logger).
     registry, factory, lease, root_dir, patience
         As for `SessionManager`.
 

@@ -11,17 +11,18 @@ import time
 
 from jupyter_exec_ext.events import Event
 from jupyter_exec_ext.log import EventLog
-from jupyter_exec_ext.models import Execution
+from jupyter_exec_ext.models import CodeBlock, Execution
 
 
 async def main(path: str, *words: str) -> None:
     """Write one event per millisecond."""
     log = EventLog(path=path)
     await log.open("killed")
-    queued = Execution(environment="local")
-    log.create(queued)
-    execution = Execution(environment="local", status="running")
-    log.create(execution)
+    blocks = [CodeBlock(code="print(1)"), CodeBlock(code="print(2)")]
+    queued = Execution(environment="local", code_blocks=blocks)
+    log.create(queued, user="somebody")
+    execution = Execution(environment="local", code_blocks=blocks, status="running")
+    log.create(execution, user="somebody")
     print(queued.id, execution.id, flush=True)
     if words:
         execution.truncated = True
