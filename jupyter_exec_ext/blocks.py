@@ -1,4 +1,4 @@
-"""Code blocks: taken out of Markdown, named by a comment; and whether one installs packages."""
+"""Code blocks: taken out of Markdown, and named by a comment."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .errors import InvalidRequest, TooLarge, UnknownLanguage
 from .languages import LANGUAGES, Language, resolve
 from .models import MAX_BLOCKS, CodeBlock
 
-__all__ = ["check_file_name", "extract_markdown", "file_name_of", "guess_language", "installs_with_pip"]
+__all__ = ["check_file_name", "extract_markdown", "file_name_of", "guess_language"]
 
 # The first word of an info string: `python title="x"`, `{python}`, `{.python .numberLines}`,
 # `{code-cell} python`, `js{1,3}`; also `c++`, `c#` and `objective-c`.
@@ -38,20 +38,6 @@ _SHELL = re.compile(
     |[A-Za-z_]\w*=\S|\w+\ *\(\)\ *\{""",
     re.VERBOSE,
 )
-
-_SHELLS = frozenset({"bash", "sh", "zsh", "pwsh", "cmd"})
-# pip install where a shell looks for a command. All of these are linear in the length of a block.
-_PIP_INSTALL = re.compile(
-    r"""(?:^|[;&|(]|\bthen\b|\bdo\b)[ \t]*(?:sudo[ \t]+)?(?:\w+=[^\s;&|()]*[ \t]+)*
-    (?:(?:python|py)[\d.]*[ \t]+-m[ \t]+)?(?:[^\s;&|()]*/)?pip[\d.]*[ \t]+install[ \t]""",
-    re.VERBOSE | re.MULTILINE,
-)
-#: Characters of a block above which it is not looked through: that is done on the event loop.
-_LOOKED_THROUGH = 100_000
-# What pip is told to do, in whatever way it is called, and how loud to be about it.
-_PIP_COMMAND = re.compile(r"\bpip[\d.]*[ \t]+(?P<command>[^\s;&|()]+)")
-_LOUDNESS = re.compile(r"[ \t](?:-q+|--quiet|-v+|--verbose)\b")
-_SEPARATOR = re.compile(r"[;&|\n]")
 
 _COMPONENT_BYTES = 255  # NAME_MAX of every file system in use
 _NAME_LENGTH = 300
@@ -195,20 +181,3 @@ def _problem(name: str) -> str | None:
     if len(name) >= _NAME_LENGTH or any(len(part.encode()) > _COMPONENT_BYTES for part in parts):
         return f"is too long (under {_NAME_LENGTH} characters, {_COMPONENT_BYTES} bytes between slashes)"
     return None
-
-
-def installs_with_pip(code: str, language: Language) -> bool:
-    """Whether a block of a shell installs packages with pip, and leaves to us how much pip prints.
-
-    It does not where a command says so itself (``-q``, ``-v``), nor where pip is also asked for
-    something else: a variable that makes pip quiet takes the output of ``pip list``, too.
-    """
-    if language.name not in _SHELLS or len(code) > _LOOKED_THROUGH or "pip" not in code:
-        return False
-    code = code.replace("\\\n", " ")
-    if not _PIP_INSTALL.search(code):
-        return False
-    commands = {match["command"] for match in _PIP_COMMAND.finditer(code)}
-    return commands == {"install"} and not any(
-        "pip" in command and _LOUDNESS.search(command) for command in _SEPARATOR.split(code)
-    )

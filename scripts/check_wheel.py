@@ -19,6 +19,7 @@ NEEDED = (
     EXTENSION + "static/style.js",
     "jupyter_exec_ext/_version.py",
     "jupyter_exec_ext/app.py",
+    "jupyter_exec_ext/executors/quiet/pip/pip.conf",
     "jupyter_exec_ext/handlers/rest-api.yml",
     "jupyter_exec_ext/py.typed",
 )

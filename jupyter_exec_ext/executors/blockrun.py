@@ -9,7 +9,6 @@ from collections.abc import AsyncGenerator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ..blocks import installs_with_pip
 from ..errors import ExecError, ProtocolError, SessionLost
 from ..events import Event
 from ..languages import Language
@@ -18,6 +17,7 @@ from ..supervisor.channel import Channel, Frame
 from ..supervisor.client import SupervisorClient
 from ..supervisor.frames import BUSY, STDERR, STDOUT
 from ..supervisor.reports import Asks, Dropped, Dropping, Refusal, Report, Started, read
+from .quietpip import quiet_pip
 from .turns import FileTurn
 from .verdict import Judgement, judge
 
@@ -35,9 +35,6 @@ TAIL_READ = 4000
 
 # The bytes that go on a character; after a gap they are the rest of one whose beginning was dropped.
 _CONTINUATION = bytes(range(0x80, 0xC0))
-
-# As -qq: only errors are printed. At 3 pip would not even say why a package could not be built.
-_PIP_QUIET = {"PIP_QUIET": "2"}
 
 
 class BlockRun:
@@ -116,7 +113,7 @@ class BlockRun:
             "file": self._name,
             "save": language.policy == "save",
             "fork": executor.fork,
-            "env": {**self._quiet(), **options.env},
+            "env": self._variables(),
             "stdin": options.stdin,
             "live": options.allow_stdin,
             "timeout": self._execution.remaining,
@@ -126,11 +123,12 @@ class BlockRun:
             "limits": {name: value for name, value in limits.items() if value is not None},
         }
 
-    def _quiet(self) -> dict[str, str]:
-        # Who names either says how much of pip is to be seen.
-        if {"PIP_QUIET", "PIP_VERBOSE"} & self._execution.options.env.keys():
-            return {}
-        return _PIP_QUIET if installs_with_pip(self._block.code, self._language) else {}
+    def _variables(self) -> dict[str, str]:
+        """What this block gets on top of its session's variables."""
+        executor, given = self._executor, self._execution.options.env
+        if not executor.pip_counts:
+            return dict(given)
+        return {**given, **quiet_pip(self._block.code, self._language, {**executor.variables, **given})}
 
     def _alarm(self, client: SupervisorClient) -> asyncio.TimerHandle | None:
         # The supervisor keeps the time. Should it not (a program stopped it, its machine hangs), we do.

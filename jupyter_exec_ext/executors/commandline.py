@@ -7,7 +7,7 @@ import contextlib
 import os
 import tempfile
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
 
 from ..blocks import file_name_of
@@ -79,6 +79,9 @@ class CommandLineCodeExecutor(WorkspaceFiles, CodeExecutor):
         self._own_private = private is None
         self._client: SupervisorClient | None = None
         self._languages: dict[str, Language] = {}
+        #: What `_connect` found there: the variables of the session, and whether pip takes a count.
+        self.variables: Mapping[str, str] = {}
+        self.pip_counts = True
         self._execution: Execution | None = None
         self._turn = RunTurn("A run goes on in this session; wait for its end, or use another session.")
         # One at a time starts or ends the supervisor: a run that finds it dead, restart, stop.

@@ -18,6 +18,7 @@ from ..supervisor.reports import Ready
 from ..text import one_line
 from .commandline import GRACE, OUTPUT_LIMIT, CommandLineCodeExecutor
 from .containment import containment
+from .quietpip import counts
 
 __all__ = ["LocalCommandLineCodeExecutor"]
 
@@ -71,7 +72,8 @@ class LocalCommandLineCodeExecutor(CommandLineCodeExecutor):
             "guard": kept.guard and not self._portable,
             "portable": self._portable,
         }
-        variables = await asyncio.to_thread(self.environment.variables)
+        variables = self.variables = await asyncio.to_thread(self.environment.variables)
+        self.pip_counts = await asyncio.to_thread(counts, Path(python))
         client = await SupervisorClient.start(
             [*kept.prefix, python, "-u", str(_PROGRAM), json.dumps(config)],
             env={**variables, **_printing(variables)},
