@@ -7,6 +7,7 @@ To add one, add a line to the table, or name it in the server's configuration
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -45,6 +46,9 @@ class Language:
         More suffixes that a file of this language may have.
     others : tuple of commands
         Tried in order where the interpreter of `command` is not there.
+    paths : tuple of pairs of str
+        Variables that hold search paths, and the folder that comes first there; ``{workspace}``
+        stands for the directory in which the code runs.
     """
 
     name: str
@@ -55,10 +59,18 @@ class Language:
     comments: tuple[tuple[str, str], ...] = HASH
     suffixes: tuple[str, ...] = ()
     others: tuple[tuple[str, ...], ...] = ()
+    paths: tuple[tuple[str, str], ...] = ()
 
     def fits(self, file_name: str) -> bool:
         """Whether a file of that name can be one of this language."""
         return file_name.lower().endswith((self.suffix, *self.suffixes))
+
+    def search_paths(self, workspace: str | os.PathLike[str], known: Mapping[str, str]) -> dict[str, str]:
+        """Return `paths` as variables, each with what is known of it behind its folder."""
+        folders = {name: folder.replace("{workspace}", os.fspath(workspace)) for name, folder in self.paths}
+        return {
+            name: os.pathsep.join(filter(None, (folder, known.get(name)))) for name, folder in folders.items()
+        }
 
 
 def declared(name: str, given: Mapping[str, Any]) -> Language:
@@ -80,7 +92,16 @@ def declared(name: str, given: Mapping[str, Any]) -> Language:
         raise ValueError(f"language {name}: its suffix begins with a dot, its policy is run, save or refuse")
     if language.policy == "run" and not any("{file}" in word for word in language.command):
         raise ValueError(f"language {name}: its command has no {{file}}, which stands for the file to run")
+    if not _pairs(language.paths):
+        raise ValueError(f"language {name}: its paths are pairs, of a variable and a folder")
     return language
+
+
+def _pairs(value: Any) -> bool:
+    return isinstance(value, tuple) and all(
+        isinstance(pair, tuple) and len(pair) == 2 and all(isinstance(word, str) for word in pair)
+        for pair in value
+    )
 
 
 def _tuples(value: Any) -> Any:
@@ -91,6 +112,8 @@ def _table(languages: Iterable[Language]) -> dict[str, Language]:
     return {language.name: language for language in languages}
 
 
+# A block without a name of its own lies outside of the workspace, and yet finds what is installed there.
+_NODE = (("NODE_PATH", "{workspace}/node_modules"),)
 _TYPESCRIPT = (("deno", "run", "--quiet", "{file}"), ("bun", "run", "{file}"), ("ts-node", "{file}"))
 _POWERSHELL = (("powershell", "-NoLogo", "-NoProfile", "-ExecutionPolicy", "Bypass", "-File", "{file}"),)
 
@@ -114,9 +137,9 @@ LANGUAGES: dict[str, Language] = _table(
             comments=(("rem ", ""), ("::", "")), suffixes=(".cmd",),
         ),
         Language("javascript", ("js", "node", "nodejs"), ".js", ("node", "{file}"), comments=SLASHES,
-                 suffixes=(".mjs", ".cjs")),
+                 suffixes=(".mjs", ".cjs"), paths=_NODE),
         Language("typescript", ("ts",), ".ts", ("tsx", "{file}"), comments=SLASHES, suffixes=(".mts",),
-                 others=_TYPESCRIPT),
+                 others=_TYPESCRIPT, paths=_NODE),
         Language("r", ("rscript",), ".r", ("Rscript", "--vanilla", "{file}")),
         Language("perl", ("pl",), ".pl", ("perl", "{file}"), suffixes=(".pm",)),
         Language("ruby", ("rb",), ".rb", ("ruby", "{file}")),

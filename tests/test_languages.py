@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from jupyter_exec_ext.errors import InvalidRequest, UnknownLanguage
@@ -81,11 +83,14 @@ def test_an_administrator_declares_a_language_in_words() -> None:
         "command": ["awk", "-f", "{file}"],
         "aliases": ["gawk"],
         "comments": [["#", ""]],
+        "paths": [["AWKPATH", "{workspace}"]],
     }
 
     language = declared("Awk", given)
 
-    assert language == Language("awk", ("gawk",), ".awk", ("awk", "-f", "{file}"))
+    assert language == Language(
+        "awk", ("gawk",), ".awk", ("awk", "-f", "{file}"), paths=(("AWKPATH", "{workspace}"),)
+    )
 
 
 @pytest.mark.parametrize(
@@ -98,6 +103,9 @@ def test_an_administrator_declares_a_language_in_words() -> None:
         {"suffix": ".x", "command": "x {file}"},
         {"suffix": "x", "command": ["x", "{file}"]},
         {"suffix": ".x", "command": ["x", "{file}"], "policy": "perhaps"},
+        {"suffix": ".x", "command": ["x", "{file}"], "paths": {"X": "{workspace}"}},
+        {"suffix": ".x", "command": ["x", "{file}"], "paths": "X"},
+        {"suffix": ".x", "command": ["x", "{file}"], "paths": [["X"]]},
     ],
 )
 def test_a_declaration_that_cannot_be_right_names_the_language(given: dict[str, object]) -> None:
@@ -108,3 +116,12 @@ def test_a_declaration_that_cannot_be_right_names_the_language(given: dict[str, 
 def test_a_suffix_fits_in_any_case() -> None:
     assert resolve("python").fits("pkg/Mod.PY")
     assert not resolve("python").fits("mod.sh")
+
+
+@pytest.mark.parametrize("known", [{}, {"NODE_PATH": ""}, {"NODE_PATH": "/a"}])
+def test_the_folder_of_a_search_path_comes_before_what_is_there(known: dict[str, str]) -> None:
+    expected = os.pathsep.join(["/w/node_modules", *filter(None, known.values())])
+
+    for name in ("javascript", "typescript"):
+        assert resolve(name).search_paths("/w", known) == {"NODE_PATH": expected}
+    assert resolve("python").search_paths("/w", known) == {}

@@ -125,10 +125,12 @@ class BlockRun:
 
     def _variables(self) -> dict[str, str]:
         """What this block gets on top of its session's variables."""
-        executor, given = self._executor, self._execution.options.env
+        executor, language = self._executor, self._language
+        given = self._execution.options.env
+        given = {**language.search_paths(executor.workspace, executor.variables), **given}
         if not executor.pip_counts:
-            return dict(given)
-        return {**given, **quiet_pip(self._block.code, self._language, {**executor.variables, **given})}
+            return given
+        return {**given, **quiet_pip(self._block.code, language, {**executor.variables, **given})}
 
     def _alarm(self, client: SupervisorClient) -> asyncio.TimerHandle | None:
         # The supervisor keeps the time. Should it not (a program stopped it, its machine hangs), we do.
