@@ -134,7 +134,9 @@ class Lease:
             held.remove()
 
     def alive(self, server: str) -> bool:
-        """Whether the server of that identifier holds its lease."""
+        """Whether the server of that identifier holds its lease; where it is none, nobody does."""
+        if not _ID.fullmatch(server):  # a damaged log may name anything
+            return False
         try:
             with self._open() as root, root.child(server) as folder:
                 descriptor = folder.open_file(LOCK, os.O_RDWR)

@@ -140,7 +140,7 @@ class ExecutionEventsHandler(StreamHandler):
         await self.stream(self._frames(execution_id, since))
 
     async def _frames(self, execution_id: str, since: int) -> AsyncGenerator[Frame, None]:
-        """The events as they are stored, so that a replay costs no parsing; ``end`` is the Execution."""
+        """The events in the bytes that the log has; ``end`` is the Execution."""
         async for entry in self.manager.event_log.entries(execution_id, since):
             if entry.type == "end":
                 parts = await self.manager.event_log.document(execution_id)

@@ -259,13 +259,18 @@ def _page_of(executions: Iterable[Execution]) -> Iterator[Execution]:
 
 
 def _whole(db: sqlite3.Connection, execution: Execution, until: int, tail: builtins.list[Entry]) -> Execution:
-    return _filled(execution, itertools.chain(whole(db, execution.id, until), tail))
+    return _filled(execution, itertools.chain(_shown(db, execution, until), tail))
+
+
+def _shown(db: sqlite3.Connection, execution: Execution, until: int) -> Iterator[Entry]:
+    """What is on disk up to a number, without the end: that shows nothing, also where it is damaged."""
+    return whole(db, execution.id, min(until, execution.last_event - execution.ended))
 
 
 def _document(
     db: sqlite3.Connection, execution: Execution, until: int, tail: builtins.list[Entry], code: Part | None
 ) -> Parts:
-    entries = itertools.chain(whole(db, execution.id, until), tail)
+    entries = itertools.chain(_shown(db, execution, until), tail)
     return document(execution, entries, code_on_disk(db, execution.id) if code is None else code)
 
 

@@ -6,7 +6,6 @@ In WAL mode readers wait for nobody, and nobody waits for them.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import sqlite3
 import stat
@@ -17,13 +16,27 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
-from pydantic_core import from_json
+from pydantic_core import to_json
 
 from ..errors import NotFound, Unavailable
 from ..models import Execution
-from .record import Entry, blocks_json, execution_of, outline_of
-from .rescue import SHIFT
-from .store import COLUMNS, SOURCE, is_damage
+from .record import Entry, end_of
+from .store import is_damage
+from .stored import (
+    COLUMNS,
+    FIT,
+    LAST_NUMBER,
+    SHIFT,
+    SOUND,
+    Stored,
+    as_text,
+    code_of,
+    entry_of,
+    execution_of,
+    last_of,
+    outline_of,
+    time_of,
+)
 
 __all__ = [
     "PAGE_CODE",
@@ -34,6 +47,7 @@ __all__ = [
     "find_key",
     "listing",
     "load",
+    "loaded",
     "outline",
     "page",
     "position",
@@ -136,102 +150,121 @@ def _connect(path: Path) -> sqlite3.Connection:
     # there, nobody else can write either.
     if not os.access(path.parent, os.W_OK):
         name += "&immutable=1"
-    return sqlite3.connect(name, uri=True, timeout=2.0, isolation_level=None, check_same_thread=False)
+    db = sqlite3.connect(name, uri=True, timeout=2.0, isolation_level=None, check_same_thread=False)
+    db.text_factory = as_text
+    return db
 
 
-def _sequence(db: sqlite3.Connection, execution: str) -> int | None:
-    found = db.execute("SELECT seq FROM executions WHERE id = ?", (execution,)).fetchone()
-    return found[0] if found else None
+def _row(db: sqlite3.Connection, execution: str) -> Stored | None:
+    query = f"SELECT {COLUMNS} FROM executions WHERE id = ? AND {FIT}"  # noqa: S608
+    found = db.execute(query, (execution,)).fetchone()
+    return Stored(*found) if found else None
 
 
 def page(
     db: sqlite3.Connection, execution: str, since: int, most: int, most_bytes: int
 ) -> list[Entry] | None:
     """Some entries after a number, at least one where there is one; None where the execution is unknown."""
-    sequence = _sequence(db, execution)
-    if sequence is None:
+    row = _row(db, execution)
+    if row is None:
         return None
-    low, high = sequence * SHIFT, (sequence + 1) * SHIFT
+    low, last = row.seq * SHIFT, last_of(db, row)
     cursor = db.execute(
-        "SELECT id, type, data FROM events WHERE id > ? AND id < ? ORDER BY id LIMIT ?",
-        (low + min(since, SHIFT - 1), high, most),
+        "SELECT id, type, data FROM events WHERE id > ? AND id <= ? ORDER BY id LIMIT ?",
+        (low + min(since, LAST_NUMBER), low + last, most),
     )
     entries: list[Entry] = []
     for key, type_, data in cursor:
-        entries.append(Entry(key - low, type_, data))
-        most_bytes -= len(data)
+        is_end = key - low == last and (row.ended or type_ == "end")
+        entries.append(_end(db, row, data) if is_end else entry_of(key - low, type_, data))
+        most_bytes -= len(entries[-1].json)
         if most_bytes <= 0:
             break
     cursor.close()
     return entries
 
 
+def _end(db: sqlite3.Connection, row: Stored, data: Any) -> Entry:
+    """The end, from the execution's row: the two are written at once. Only its time is its own."""
+    query = f"SELECT {COLUMNS} FROM executions WHERE seq = ?"  # noqa: S608
+    row = Stored(*db.execute(query, (row.seq,)).fetchone())  # it may have ended since
+    return end_of(outline_of(row, last_of(db, row)), time_of(data))
+
+
 def whole(db: sqlite3.Connection, execution: str, until: int) -> Iterator[Entry]:
     """All entries up to a number, as they are asked for."""
-    sequence = _sequence(db, execution)
-    if sequence is None:
+    row = _row(db, execution)
+    if row is None:
         return
-    low = sequence * SHIFT
+    low = row.seq * SHIFT
     rows = db.execute(
         "SELECT id, type, data FROM events WHERE id > ? AND id <= ? ORDER BY id",
-        (low, low + min(until, SHIFT - 1)),
+        (low, low + min(until, LAST_NUMBER)),
     )
     for key, type_, data in rows:
-        yield Entry(key - low, type_, data)
+        yield entry_of(key - low, type_, data)
 
 
 def load(db: sqlite3.Connection, execution: str) -> Execution | None:
     """One execution without its output."""
-    row = db.execute(f"SELECT {COLUMNS} {SOURCE} WHERE e.id = ?", (execution,)).fetchone()  # noqa: S608
-    return execution_of(*row) if row else None
+    row = _row(db, execution)
+    return None if row is None else loaded(db, row)
+
+
+def loaded(db: sqlite3.Connection, row: Stored) -> Execution:
+    """The execution of a row, with its code blocks."""
+    return execution_of(row, _code(db, row.seq), last_of(db, row))
 
 
 def outline(db: sqlite3.Connection, execution: str) -> Execution | None:
     """One execution without its output and its code blocks."""
-    row = db.execute("SELECT record, last_event FROM executions WHERE id = ?", (execution,)).fetchone()
-    return outline_of(*row) if row else None
+    row = _row(db, execution)
+    return None if row is None else outline_of(row, last_of(db, row))
 
 
-def code(db: sqlite3.Connection, execution: str) -> memoryview:
-    """The code blocks of an execution as JSON.
-
-    Raises `ValueError` where they are damaged, and `NotFound` where it was deleted meanwhile.
-    """
-    row = db.execute(f"SELECT c.blocks {SOURCE} WHERE e.id = ?", (execution,)).fetchone()  # noqa: S608
+def code(db: sqlite3.Connection, execution: str) -> bytes:
+    """The code blocks of an execution as JSON. Raises `NotFound` where it was deleted meanwhile."""
+    row = _row(db, execution)
     if row is None:
         raise NotFound(f"There is no execution {execution} any more.")
-    if "blocks" not in from_json(row[0]):  # SQLite has no checksums
-        raise ValueError(f"the code of {execution} cannot be read")
-    return blocks_json(row[0])
+    return to_json(code_of(_code(db, row.seq)))
+
+
+def _code(db: sqlite3.Connection, sequence: int) -> Any:
+    found = db.execute("SELECT blocks FROM code WHERE execution = ?", (sequence,)).fetchone()
+    return found and found[0]
 
 
 def position(db: sqlite3.Connection, execution: str) -> tuple[str, str] | None:
     """The place of an execution in the order of lists."""
-    row = db.execute("SELECT created_at, id FROM executions WHERE id = ?", (execution,)).fetchone()
+    query = f"SELECT created_at, id FROM executions WHERE id = ? AND {SOUND}"  # noqa: S608
+    row = db.execute(query, (execution,)).fetchone()
     return (row[0], row[1]) if row else None
 
 
 def listing(db: sqlite3.Connection, wanted: Filter, limit: int) -> tuple[list[Execution], bool]:
-    """Executions without their output, newest first, and whether there was too much code for more of them."""
-    conditions, values = ["1"], []
+    """Executions without their output, newest first, and whether there was too much code for more of them.
+
+    One of which the place in this order cannot be read is there once `mend` has given it one.
+    """
+    conditions, values = [FIT, SOUND], []
     for name in ("environment", "session", "status"):
         value = getattr(wanted, name)
         if value is not None:
-            conditions.append(f"e.{name} = ?")
+            conditions.append(f"{name} = ?")
             values.append(value)
     if wanted.before is not None:
-        conditions.append("(e.created_at, e.id) < (?, ?)")
+        conditions.append("(created_at, id) < (?, ?)")
         values.extend(wanted.before)
     where = " AND ".join(conditions)
-    query = f"SELECT {COLUMNS} {SOURCE} WHERE {where} ORDER BY e.created_at DESC, e.id DESC LIMIT ?"  # noqa: S608
+    query = f"SELECT {COLUMNS} FROM executions WHERE {where} ORDER BY created_at DESC, id DESC LIMIT ?"  # noqa: S608
     found: list[Execution] = []
     size = 0
-    for row in db.execute(query, (*values, limit)):
+    for columns in db.execute(query, (*values, limit)):
         if size > PAGE_CODE:
             return found, True
-        with contextlib.suppress(ValueError):  # one damaged row must not hide the others
-            found.append(execution_of(*row))
-            size += code_size(found[-1])
+        found.append(loaded(db, Stored(*columns)))
+        size += code_size(found[-1])
     return found, False
 
 
@@ -243,6 +276,8 @@ def code_size(execution: Execution) -> int:
 def find_key(db: sqlite3.Connection, key: str) -> tuple[str, str] | None:
     """The newest execution of an idempotency key, and the hash of its request."""
     row = db.execute(
-        "SELECT id, coalesce(body_hash, '') FROM executions WHERE key = ? ORDER BY seq DESC LIMIT 1", (key,)
+        f"SELECT id, coalesce(body_hash, '') FROM executions WHERE key = ? AND {SOUND}"  # noqa: S608
+        " ORDER BY seq DESC LIMIT 1",
+        (key,),
     ).fetchone()
     return (row[0], row[1]) if row else None

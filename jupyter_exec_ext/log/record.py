@@ -11,12 +11,13 @@ import json
 import math
 from typing import Any, NamedTuple
 
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from ..events import Event, EventType
 from ..models import CodeBlock, Execution
 
 __all__ = [
+    "LEFT_OUT",
     "LOST",
     "Delete",
     "Entry",
@@ -28,8 +29,7 @@ __all__ = [
     "decode",
     "encode",
     "end_json",
-    "execution_of",
-    "outline_of",
+    "end_of",
     "row_of",
 ]
 
@@ -37,16 +37,14 @@ __all__ = [
 _OVERHEAD = 250
 _PLACEHOLDER_OVER = 200
 _LARGEST_DEPTH = 100
-
 #: What stands in the place of output that cannot be read any more.
 LOST = {"name": "stderr", "text": "\n[output that was lost when the execution log was damaged]\n"}
 
 _strict = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=str).encode
 
 _BLOCKS = b'{"blocks":'
-
-# An event has them already, or they are too long to be stored more than once.
-_LEFT_OUT = {"output", "outputs", "code_blocks"}
+#: An event has them already, or they are too long to be stored more than once.
+LEFT_OUT = {"output", "outputs", "code_blocks"}
 
 
 def encode(data: dict[str, Any]) -> bytes:
@@ -75,10 +73,26 @@ def _clean(value: Any, depth: int) -> Any:
     return value if value is None or isinstance(value, (bool, int)) else _clean(str(value), depth)
 
 
-def decode(raw: bytes) -> dict[str, Any]:
-    """Read what `encode` wrote."""
-    data: dict[str, Any] = json.loads(raw)
+def decode(raw: Any) -> dict[str, Any]:
+    """Read what `encode` wrote. Raises `ValueError`, and nothing else, where it is anything else."""
+    if not isinstance(raw, (bytes, str)):
+        raise ValueError("it is no text")
+    try:
+        data = from_json(raw)
+    except ValueError as error:
+        if "recursion" not in str(error):
+            raise
+        data = _decode_deep(raw)
+    if not isinstance(data, dict):
+        raise ValueError("it is no object")
     return data
+
+
+def _decode_deep(raw: bytes | str) -> Any:
+    try:
+        return _clean(json.loads(raw), 0)
+    except RecursionError:
+        raise ValueError("it is too deep") from None
 
 
 class Entry:
@@ -185,21 +199,7 @@ def changed_row(row: Row, execution: Execution) -> Row:
 
 
 def _record_json(execution: Execution) -> bytes:
-    return encode(execution.model_dump(exclude=_LEFT_OUT))
-
-
-def execution_of(record: bytes, code: bytes, last_event: int) -> Execution:
-    """Read an execution from the database's columns."""
-    execution = outline_of(record, last_event)
-    execution.code_blocks = [CodeBlock.model_construct(**block) for block in decode(code)["blocks"]]
-    return execution
-
-
-def outline_of(record: bytes, last_event: int) -> Execution:
-    """The same without its code blocks, which can be long."""
-    execution = Execution.model_validate(decode(record))
-    execution.last_event = last_event
-    return execution
+    return encode(execution.model_dump(exclude=LEFT_OUT))
 
 
 def end_json(record: bytes, time: str) -> bytes:
@@ -207,9 +207,9 @@ def end_json(record: bytes, time: str) -> bytes:
     return b'{"execution":%b,"time":"%b"}' % (record, time.encode())
 
 
-def end_of(execution: Execution) -> Entry:
+def end_of(execution: Execution, time: str | None = None) -> Entry:
     """The ``end`` of an execution that has ended, made anew."""
-    time = execution.finished_at or execution.created_at
+    time = time or execution.finished_at or execution.created_at
     return Entry(execution.last_event, "end", end_json(_record_json(execution), time))
 
 

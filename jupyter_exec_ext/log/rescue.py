@@ -9,16 +9,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from ..events import EventType
-from ..models import now
-from .record import LOST, Entry, decode, encode, end_json, execution_of
+from .record import Entry, decode, end_of
+from .stored import COLUMNS, LAST_SEQUENCE, MOST, SHIFT, Stored, as_text, lost_entry, outline_of
 
-__all__ = ["COPIED", "SHIFT", "complete", "damaged_executions", "lost_entry"]
+__all__ = ["COPIED", "complete", "damaged_executions"]
 
-#: An event's key is its execution's sequence number times this, plus its own number.
-SHIFT = 1 << 32
-#: Entries that are made up at once: a number may be damaged, too.
-MOST = 1000
 #: Events of one execution that are looked for where nothing says how many there are.
 UNSEEN = 200_000
 COPIED = (
@@ -27,25 +22,29 @@ COPIED = (
 )
 
 
-def lost_entry() -> tuple[EventType, bytes]:
-    """What stands in the place of an event that cannot be read any more, so that no number is missing."""
-    return "stream", encode({**LOST, "time": now()})
-
-
 def complete(entries: list[Entry], cursor: int) -> list[Entry]:
-    """The entries after number `cursor`, with one in the place of each that is missing; the first of them."""
+    """The entries after number `cursor`, with one in the place of each that is missing; the first of them.
+
+    So many cannot be missing that one would wait for the end of them: a number is damaged, then.
+    """
     if not entries or entries[-1].number - cursor == len(entries):
         return entries
-    there = {entry.number: entry for entry in entries}
-    last = min(entries[-1].number, cursor + MOST)  # who reads on gets the rest
-    return [there.get(n) or Entry(n, *lost_entry()) for n in range(cursor + 1, last + 1)]
+    filled: list[Entry] = []
+    for entry in entries:
+        missing = range(max(cursor + 1, entry.number - MOST), entry.number)
+        filled += [Entry(number, *lost_entry()) for number in missing]
+        filled.append(entry)
+        cursor = entry.number
+        if len(filled) > MOST:  # who reads on gets the rest
+            break
+    return filled
 
 
 class Found(NamedTuple):
     """One execution as far as it can be read: its columns (see `COPIED`), its code, all its events."""
 
     columns: tuple[Any, ...]
-    code: bytes
+    code: Any
     events: list[tuple[str, bytes]]
 
 
@@ -55,9 +54,10 @@ def damaged_executions(path: Path) -> Iterator[Found]:
     if not path.with_name(path.name + "-wal").exists():
         name += "&immutable=1"  # else SQLite makes companion files beside it
     db = sqlite3.connect(name, uri=True, isolation_level=None)
+    db.text_factory = as_text
     try:
         for sequence in _sequences(db):
-            with contextlib.suppress(sqlite3.Error, ValueError, TypeError):
+            with contextlib.suppress(sqlite3.Error):
                 yield _found(db, sequence)
     finally:
         db.close()
@@ -73,21 +73,30 @@ def _sequences(db: sqlite3.Connection) -> list[int]:
 
 def _found(db: sqlite3.Connection, sequence: int) -> Found:
     columns = db.execute(f"SELECT {COPIED} FROM executions WHERE seq = ?", (sequence,)).fetchone()  # noqa: S608
-    (code,) = db.execute("SELECT blocks FROM code WHERE execution = ?", (sequence,)).fetchone()
-    # SQLite has no checksums: what is there need not be what was written.
-    record, ended_at, last = columns[12], columns[9], _plausible(db, sequence, columns[10])
-    execution_of(record, code, last)
+    row = Stored(*db.execute(f"SELECT {COLUMNS} FROM executions WHERE seq = ?", (sequence,)).fetchone())  # noqa: S608
+    last = _plausible(db, sequence, row.last_event)
     found = [_event(db, sequence * SHIFT + number) for number in range(1, last + 1)]
     events = [event or lost_entry() for event in found]
-    if ended_at is not None and not (events and events[-1][0] == "end"):
+    if row.ended and not (events and events[-1][0] == "end"):
         if found and found[-1] is None:
             events.pop()
-        events.append(("end", end_json(record, ended_at)))
-    return Found((*columns[:10], len(events), *columns[11:]), code, events)
+        events.append(("end", end_of(outline_of(row, len(events) + 1)).json))
+    return Found((*columns[:10], len(events), *columns[11:]), _code(db, sequence), events)
 
 
-def _plausible(db: sqlite3.Connection, sequence: int, said: int) -> int:
+def _code(db: sqlite3.Connection, sequence: int) -> Any:
+    with contextlib.suppress(sqlite3.Error):
+        found = db.execute("SELECT blocks FROM code WHERE execution = ?", (sequence,)).fetchone()
+        if found is not None:
+            return found[0]
+    return b""
+
+
+def _plausible(db: sqlite3.Connection, sequence: int, given: Any) -> int:
     """How many events to look for: what the execution says, unless that cannot be."""
+    if not 0 < sequence <= LAST_SEQUENCE:
+        return 0
+    said: int = given if isinstance(given, int) else -1
     first, following = sequence * SHIFT, (sequence + 1) * SHIFT
     try:
         query = "SELECT max(id) FROM events WHERE id > ? AND id < ?"

@@ -14,9 +14,9 @@ from typing import Any
 from urllib.parse import quote
 
 from .record import Entry, Row
-from .rescue import SHIFT, lost_entry
+from .stored import FIT, LAST_SEQUENCE, RUN_OUT, SHIFT, as_text, lost_entry
 
-__all__ = ["COLUMNS", "SOURCE", "Change", "Store", "doom", "is_damage"]
+__all__ = ["Change", "Store", "doom", "is_damage"]
 
 VERSION = 1
 _SCHEMA = """
@@ -34,8 +34,8 @@ CREATE TABLE events (id INTEGER PRIMARY KEY, type TEXT NOT NULL, data BLOB NOT N
 CREATE TABLE garbage (execution INTEGER PRIMARY KEY);
 """
 
-COLUMNS = "e.record, c.blocks, e.last_event"
-SOURCE = "FROM executions e JOIN code c ON c.execution = e.seq"
+# What SQLite says of a file that is not what was written; a block may have taken a table away, too.
+_DAMAGE = ("malformed", "not a database", "no such table", "no such column", "has no column")
 
 
 class Change:
@@ -65,6 +65,7 @@ class Store:
         self._sequence: dict[str, int] = {}
         _create(path)
         self.db = sqlite3.connect(path, timeout=0.25, isolation_level=None)
+        self.db.text_factory = as_text
         try:
             self._prepare()
             self._inode = path.stat().st_ino
@@ -167,7 +168,8 @@ class Store:
         return sequence
 
     def _find(self, execution: str) -> int | None:
-        found = self.db.execute("SELECT seq FROM executions WHERE id = ?", (execution,)).fetchone()
+        query = f"SELECT seq FROM executions WHERE id = ? AND {FIT}"  # noqa: S608
+        found = self.db.execute(query, (execution,)).fetchone()
         return found[0] if found else None
 
     def _insert(self, row: Row, last: int, size: int) -> int:
@@ -180,9 +182,19 @@ class Store:
         )
         sequence = cursor.lastrowid
         assert sequence is not None  # noqa: S101 - an INSERT has one
+        if sequence > LAST_SEQUENCE:
+            raise sqlite3.DatabaseError(RUN_OUT)
+        self._clear(sequence)
         self.db.execute("INSERT INTO code VALUES (?, ?)", (sequence, code))
         self._sequence[row.id] = sequence
         return sequence
+
+    def _clear(self, sequence: int) -> None:
+        """Remove what has a number that is given out: SQLite never gives one twice, but a block may have."""
+        key = sequence * SHIFT
+        self.db.execute("DELETE FROM events WHERE id BETWEEN ? AND ?", (key, key + SHIFT - 1))
+        for table in ("code", "garbage"):
+            self.db.execute(f"DELETE FROM {table} WHERE execution = ?", (sequence,))  # noqa: S608
 
     def _fill(self, sequence: int, first: int) -> None:
         """Stand in for events that went away with a damaged file: no number is ever missing."""
@@ -203,8 +215,7 @@ def _create(path: Path) -> None:
 
 def is_damage(error: Exception) -> bool:
     """Whether an error says that the file is not what SQLite wrote."""
-    text = str(error)
-    return isinstance(error, sqlite3.DatabaseError) and ("malformed" in text or "not a database" in text)
+    return isinstance(error, sqlite3.DatabaseError) and any(sign in str(error) for sign in _DAMAGE)
 
 
 def doom(db: sqlite3.Connection, condition: str, *values: Any) -> int:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from ..models import Verdict, now
+from ..models import Execution, Verdict, now
+from .mending import mend
 from .notice import Notice, notice_of
-from .record import Row, end_json, outline_of, row_of
-from .rescue import COPIED, SHIFT, Found, damaged_executions
+from .reader import loaded
+from .record import Row, end_json, row_of
+from .rescue import COPIED, Found, damaged_executions
 from .store import Store, doom
+from .stored import COLUMNS, LAST_NUMBER, SHIFT, Stored, last_of, outline_of
 
 __all__ = ["Limits", "Upkeep"]
 
@@ -60,27 +62,29 @@ class Upkeep:
         return len(lost)
 
     def _recover(self, alive: Callable[[str], bool]) -> list[Notice]:
-        owners = self._db.execute("SELECT DISTINCT owner FROM executions WHERE ended_at IS NULL").fetchall()
-        dead = [owner for (owner,) in owners if owner != self._store.owner and not alive(owner)]
-        unfinished = "owner = ? AND ended_at IS NULL"
-        return [self._lose(one) for owner in dead for one in self._sequences(unfinished, owner)]
+        mend(self._db)
+        live = self._db.execute("SELECT seq, owner FROM executions WHERE ended_at IS NULL").fetchall()
+        owners = {owner for _, owner in live} - {self._store.owner}
+        dead = {owner for owner in owners if not alive(str(owner))}
+        # By number: of a damaged row, nothing else need be what a query would find it by.
+        return [self._lose(sequence) for sequence, owner in live if owner in dead]
 
     def _sequences(self, condition: str, *values: Any) -> list[int]:
         found = self._db.execute(f"SELECT seq FROM executions WHERE {condition}", values)  # noqa: S608
         return [sequence for (sequence,) in found]
 
-    def _read(self, sequence: int) -> tuple[bytes, int, str, bytes]:
-        """The record, the number of the last event as far as it is known, the user and the code."""
-        found: tuple[bytes, int, str, bytes] = self._db.execute(
-            "SELECT e.record, e.last_event, e.user, c.blocks FROM executions e"
-            " LEFT JOIN code c ON c.execution = e.seq WHERE e.seq = ?",
-            (sequence,),
-        ).fetchone()
-        return found
+    def _read(self, sequence: int) -> Stored:
+        query = f"SELECT {COLUMNS} FROM executions WHERE seq = ?"  # noqa: S608
+        return Stored(*self._db.execute(query, (sequence,)).fetchone())
+
+    def _notice(self, action: Literal["ended", "deleted"], sequence: int, execution: Execution) -> Notice:
+        query = "SELECT user, blocks FROM executions LEFT JOIN code ON execution = seq WHERE seq = ?"
+        user, code = self._db.execute(query, (sequence,)).fetchone()
+        return notice_of(action, execution, str(user), code)
 
     def _lose(self, sequence: int) -> Notice:
-        record, _, user, code = self._read(sequence)
-        execution = outline_of(record, self._last(sequence) + 1)
+        execution = loaded(self._db, self._read(sequence))
+        number = min(execution.last_event + 1, LAST_NUMBER)
         began = "while it ran" if execution.status == "running" else "before it began"
         verdict = execution.verdict or Verdict()
         kept = "the beginning of what had been printed" if execution.truncated else "what had been printed"
@@ -89,21 +93,13 @@ class Upkeep:
         execution.verdict = verdict.model_copy(
             update={"cause": cause, "state_kept": False, "limits_hit": limits}
         )
-        execution.status, execution.finished_at = "lost", now()
-        self._insert_end(sequence, execution.last_event, row_of(execution))
-        return notice_of("ended", execution, user, code)
-
-    def _last(self, sequence: int) -> int:
-        """The number of an execution's last event, 0 where it has none."""
-        last = self._db.execute(
-            "SELECT max(id) FROM events WHERE id BETWEEN ? AND ?",
-            (sequence * SHIFT, (sequence + 1) * SHIFT - 1),
-        ).fetchone()[0]
-        return last - sequence * SHIFT if last else 0
+        execution.status, execution.finished_at, execution.last_event = "lost", now(), number
+        self._insert_end(sequence, number, row_of(execution))
+        return self._notice("ended", sequence, execution)
 
     def _insert_end(self, sequence: int, number: int, row: Row) -> None:
         self._db.execute(
-            "INSERT INTO events VALUES (?, 'end', ?)",
+            "INSERT OR REPLACE INTO events VALUES (?, 'end', ?)",
             (sequence * SHIFT + number, end_json(row.record, now())),
         )
         self._db.execute(
@@ -143,7 +139,7 @@ class Upkeep:
 
     def _retain(self, limits: Limits) -> tuple[int, list[Notice]]:
         surplus = self._surplus(limits)
-        notices = [notice for sequence in surplus for notice in self._removal(sequence)]
+        notices = [self._removal(sequence) for sequence in surplus]
         return doom(self._db, f"seq IN ({', '.join('?' * len(surplus))})", *surplus), notices
 
     def _surplus(self, limits: Limits) -> list[int]:
@@ -159,12 +155,10 @@ class Upkeep:
             found = self._sequences("ended_at IS NOT NULL ORDER BY ended_at LIMIT 1")
         return found
 
-    def _removal(self, sequence: int) -> list[Notice]:
-        """The notice of what is about to be removed; none where its record is too damaged for one."""
-        record, last, user, code = self._read(sequence)
-        with contextlib.suppress(TypeError, ValueError):
-            return [notice_of("deleted", outline_of(record, last), user, code)]
-        return []
+    def _removal(self, sequence: int) -> Notice:
+        """The notice of what is about to be removed."""
+        row = self._read(sequence)
+        return self._notice("deleted", sequence, outline_of(row, last_of(self._db, row)))
 
     def size(self) -> int:
         """Bytes of the file that are in use."""

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from test_log_events import begin, end, numbers
 
-from jupyter_exec_ext.errors import Conflict, InvalidRequest, NotFound, Unavailable
+from jupyter_exec_ext.errors import Conflict, InvalidRequest, NotFound
 from jupyter_exec_ext.events import Event
+from jupyter_exec_ext.log.stored import LOST_CODE
 from jupyter_exec_ext.models import CodeBlock, Execution
 
 
@@ -197,8 +198,10 @@ async def test_the_document_is_the_same_from_memory_and_from_disk(open_log: Any,
     assert (outline.status, outline.code_blocks, outline.last_event) == ("ok", [], full.last_event)
 
 
-@pytest.mark.parametrize("blocks", [b'{"blocks":[{"code":"a"b"}]}', b"", b"{}", b"\xff" * 30])
-async def test_code_that_is_damaged_on_disk_is_not_sent(open_log: Any, log_path: Path, blocks: bytes) -> None:
+@pytest.mark.parametrize("blocks", [b'{"blocks":[{"code":"a"b"}]}', b"", b"{}", b"\xff" * 30, 5, "[[1]]"])
+async def test_code_that_is_damaged_on_disk_has_a_mark_in_its_place(
+    open_log: Any, log_path: Path, blocks: Any
+) -> None:
     async with open_log() as log:
         execution = begin(log)
         end(log, execution)
@@ -206,5 +209,7 @@ async def test_code_that_is_damaged_on_disk_is_not_sent(open_log: Any, log_path:
         with contextlib.closing(sqlite3.connect(log_path)) as db, db:
             db.execute("UPDATE code SET blocks = ?", (blocks,))
 
-        with pytest.raises((Unavailable, NotFound)):
-            await log.document(execution.id)
+        written = json.loads(b"".join(await log.document(execution.id)))
+
+        assert written["code_blocks"] == [{"code": LOST_CODE, "language": ""}]
+        assert written["status"] == "ok"
