@@ -75,9 +75,9 @@ class EventLog(History):
         self._writer = Writer(path, server, min(self.flush_interval, 0.04), limits, self, self.log)
         self._memory = Memory(self._writer, self.max_memory, self._evicted)
         self._telling = Telling(self.observers, self.log)
-        self._reader = Reader(path, self._writer.suspect)
+        self._reader = Reader(path, self._writer)
         self._documents = WeakValueDictionary()
-        self._removed = False
+        self._removed = self._saved = False
         self._writer.start()
         await asyncio.to_thread(self._writer.opened.wait, _OPEN_SECONDS)
 
@@ -110,6 +110,10 @@ class EventLog(History):
         if self._removed:
             sentences.append(
                 "The execution log was removed while the server ran, with what it held; a new one was begun."
+            )
+        if self._saved:
+            sentences.append(
+                "A part of the execution log was removed while the server ran; it is made anew from the rest."
             )
         return " ".join(sentences) or None
 
@@ -207,9 +211,13 @@ class EventLog(History):
         """The writer reports whether it can write (see `Listener`)."""
         self._call(partial(self._set_state, reason, aside))
 
-    def renewed(self, *, removed: bool) -> None:
+    def renewing(self) -> None:
+        """The writer is about to open the file anew (see `Listener`)."""
+        self._reader.renew()
+
+    def renewed(self, *, removed: bool, saved: bool = False) -> None:
         """The writer reports that the file is a new one (see `Listener`)."""
-        self._call(partial(self._renew, removed))
+        self._call(partial(self._renew, removed, saved))
 
     def noticed(self, notices: list[Notice]) -> None:
         """The writer reports what upkeep has ended or removed (see `Listener`)."""
@@ -223,8 +231,8 @@ class EventLog(History):
         if self.observers:
             self._telling.add([notice_of("deleted", record.execution, record.row.user, record.row.code)])
 
-    def _renew(self, removed: bool) -> None:
-        self._removed = self._removed or removed
+    def _renew(self, removed: bool, saved: bool) -> None:
+        self._removed, self._saved = self._removed or removed, self._saved or saved
         self._memory.put_again()
 
     def _call(self, function: Callable[[], None]) -> None:

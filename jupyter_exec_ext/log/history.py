@@ -19,10 +19,9 @@ from ..events import Event, Transcript
 from ..models import Execution
 from .document import Part, Parts, document
 from .memory import Memory
-from .reader import (
+from .queries import (
     PAGE_CODE,
     Filter,
-    Reader,
     code_size,
     find_key,
     listing,
@@ -32,7 +31,8 @@ from .reader import (
     position,
     whole,
 )
-from .reader import code as code_on_disk
+from .queries import code as code_on_disk
+from .reader import Reader
 from .record import Entry, blocks_json, end_of
 from .rescue import complete
 

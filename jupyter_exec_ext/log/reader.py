@@ -10,84 +10,50 @@ import os
 import sqlite3
 import stat
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote
 
-from pydantic_core import to_json
-
-from ..errors import NotFound, Unavailable
-from ..models import Execution
-from .record import Entry, end_of
+from ..errors import Unavailable
+from .place import Files, files_at
 from .store import is_damage
-from .stored import (
-    COLUMNS,
-    FIT,
-    LAST_NUMBER,
-    SHIFT,
-    SOUND,
-    Stored,
-    as_text,
-    code_of,
-    entry_of,
-    execution_of,
-    last_of,
-    outline_of,
-    time_of,
-)
+from .stored import as_text
+from .writer import Writer
 
-__all__ = [
-    "PAGE_CODE",
-    "Filter",
-    "Reader",
-    "code",
-    "code_size",
-    "find_key",
-    "listing",
-    "load",
-    "loaded",
-    "outline",
-    "page",
-    "position",
-    "whole",
-]
+__all__ = ["Reader"]
 
 _THREADS = 2
-#: Characters of code after which a page of a list ends, so that a few long ones do not fill the memory.
-PAGE_CODE = 2 * 1024 * 1024
+_SETTLE_SECONDS = 1.0
 
 T = TypeVar("T")
 
 
-class Filter(NamedTuple):
-    """Which executions a list asks for; `before` is a place in the order (created_at, id)."""
+class _Desk:
+    """One thread's connection, and the lock under which it is used."""
 
-    environment: str | None = None
-    session: str | None = None
-    status: str | None = None
-    before: tuple[str, str] | None = None
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.connection: sqlite3.Connection | None = None
+        self.files: Files | None = None
 
-    def admits(self, execution: Execution) -> bool:
-        """Whether an execution that is in memory belongs into the list."""
-        return (
-            self.environment in (None, execution.environment)
-            and self.session in (None, execution.session)
-            and self.status in (None, execution.status)
-            and (self.before is None or (execution.created_at, execution.id) < self.before)
-        )
+    def close(self) -> None:
+        connection, self.connection, self.files = self.connection, None, None
+        if connection is not None:
+            connection.close()
 
 
 class Reader:
-    """The threads that read; they call `damaged` where they find that the file is."""
+    """The threads that read; they tell the writer where they find the file damaged, or another one."""
 
-    def __init__(self, path: Path, damaged: Callable[[], None]) -> None:
+    def __init__(self, path: Path, writer: Writer) -> None:
         self._path = path
-        self._damaged = damaged
+        self._writer = writer
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="exec-log-reader")
         self._local = threading.local()
-        self._open: list[sqlite3.Connection] = []
+        self._desks: list[_Desk] = []
 
     async def run(self, work: Callable[..., T], *arguments: Any, default: T) -> T:
         """Call ``work(connection, *arguments)`` in a thread; `default` where there is no log on disk.
@@ -101,47 +67,64 @@ class Reader:
         return await loop.run_in_executor(self._pool, self._run, work, arguments, default)
 
     def _run(self, work: Callable[..., T], arguments: tuple[Any, ...], default: T) -> T:
-        try:
-            connection = self._connection()
-            return default if connection is None else work(connection, *arguments)
-        except (sqlite3.Error, ValueError) as error:
-            self._forget()
-            if is_damage(error) or isinstance(error, ValueError):
-                self._damaged()
-            if "no such table" in str(error):  # the writer has not come so far
-                return default
-            raise Unavailable(f"The execution log cannot be read ({error}); try again shortly.") from error
+        files, desk = self._settled(), self._desk()
+        with desk.lock:
+            try:
+                connection = self._connection(desk, files)
+                return default if connection is None else work(connection, *arguments)
+            except sqlite3.Error as error:
+                desk.close()
+                if is_damage(error):
+                    self._writer.suspect()
+                if "no such table" in str(error):  # the writer has not come so far
+                    return default
+                raise Unavailable(
+                    f"The execution log cannot be read ({error}); try again shortly."
+                ) from error
 
-    def _connection(self) -> sqlite3.Connection | None:
-        """This thread's connection, opened anew where the file has been replaced."""
-        try:
-            found = self._path.stat()
-        except OSError:
-            found = None
-        if found is None or not stat.S_ISREG(found.st_mode):
-            self._forget()
+    def _settled(self) -> Files:
+        """The files, once the writer has seen to it that they are the log's: it has what was in others."""
+        files, until = files_at(self._path), time.monotonic() + _SETTLE_SECONDS
+        while self._writer.files not in (None, files) and time.monotonic() < until:
+            self._writer.hurry()
+            time.sleep(0.01)
+            files = files_at(self._path)
+        return files
+
+    def _desk(self) -> _Desk:
+        if not hasattr(self._local, "desk"):
+            self._local.desk = _Desk()
+            self._desks.append(self._local.desk)
+        desk: _Desk = self._local.desk
+        return desk
+
+    def _connection(self, desk: _Desk, files: Files) -> sqlite3.Connection | None:
+        """A connection, opened anew where one of the files has been replaced."""
+        if not _is_file(self._path):
+            desk.close()
             return None
-        inode = found.st_ino
-        if getattr(self._local, "inode", None) != inode:
-            self._forget()
-            self._local.connection = _connect(self._path)
-            self._local.inode = inode
-            self._open.append(self._local.connection)
-        connection: sqlite3.Connection = self._local.connection
-        return connection
+        if desk.connection is None or desk.files != files:
+            desk.close()
+            desk.connection, desk.files = _connect(self._path), files
+        return desk.connection
 
-    def _forget(self) -> None:
-        connection = getattr(self._local, "connection", None)
-        self._local.inode = self._local.connection = None
-        if connection is not None:
-            self._open.remove(connection)
-            connection.close()
+    def renew(self) -> None:
+        """Close the connections, each after what is read with it. Called in the writer's thread."""
+        for desk in list(self._desks):
+            with desk.lock:
+                desk.close()
 
     async def close(self) -> None:
         """Wait for what is being read, and close the connections."""
         await asyncio.to_thread(self._pool.shutdown)
-        while self._open:
-            self._open.pop().close()
+        self.renew()
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(os.lstat(path).st_mode)
+    except OSError:
+        return False
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -153,131 +136,3 @@ def _connect(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(name, uri=True, timeout=2.0, isolation_level=None, check_same_thread=False)
     db.text_factory = as_text
     return db
-
-
-def _row(db: sqlite3.Connection, execution: str) -> Stored | None:
-    query = f"SELECT {COLUMNS} FROM executions WHERE id = ? AND {FIT}"  # noqa: S608
-    found = db.execute(query, (execution,)).fetchone()
-    return Stored(*found) if found else None
-
-
-def page(
-    db: sqlite3.Connection, execution: str, since: int, most: int, most_bytes: int
-) -> list[Entry] | None:
-    """Some entries after a number, at least one where there is one; None where the execution is unknown."""
-    row = _row(db, execution)
-    if row is None:
-        return None
-    low, last = row.seq * SHIFT, last_of(db, row)
-    cursor = db.execute(
-        "SELECT id, type, data FROM events WHERE id > ? AND id <= ? ORDER BY id LIMIT ?",
-        (low + min(since, LAST_NUMBER), low + last, most),
-    )
-    entries: list[Entry] = []
-    for key, type_, data in cursor:
-        is_end = key - low == last and (row.ended or type_ == "end")
-        entries.append(_end(db, row, data) if is_end else entry_of(key - low, type_, data))
-        most_bytes -= len(entries[-1].json)
-        if most_bytes <= 0:
-            break
-    cursor.close()
-    return entries
-
-
-def _end(db: sqlite3.Connection, row: Stored, data: Any) -> Entry:
-    """The end, from the execution's row: the two are written at once. Only its time is its own."""
-    query = f"SELECT {COLUMNS} FROM executions WHERE seq = ?"  # noqa: S608
-    row = Stored(*db.execute(query, (row.seq,)).fetchone())  # it may have ended since
-    return end_of(outline_of(row, last_of(db, row)), time_of(data))
-
-
-def whole(db: sqlite3.Connection, execution: str, until: int) -> Iterator[Entry]:
-    """All entries up to a number, as they are asked for."""
-    row = _row(db, execution)
-    if row is None:
-        return
-    low = row.seq * SHIFT
-    rows = db.execute(
-        "SELECT id, type, data FROM events WHERE id > ? AND id <= ? ORDER BY id",
-        (low, low + min(until, LAST_NUMBER)),
-    )
-    for key, type_, data in rows:
-        yield entry_of(key - low, type_, data)
-
-
-def load(db: sqlite3.Connection, execution: str) -> Execution | None:
-    """One execution without its output."""
-    row = _row(db, execution)
-    return None if row is None else loaded(db, row)
-
-
-def loaded(db: sqlite3.Connection, row: Stored) -> Execution:
-    """The execution of a row, with its code blocks."""
-    return execution_of(row, _code(db, row.seq), last_of(db, row))
-
-
-def outline(db: sqlite3.Connection, execution: str) -> Execution | None:
-    """One execution without its output and its code blocks."""
-    row = _row(db, execution)
-    return None if row is None else outline_of(row, last_of(db, row))
-
-
-def code(db: sqlite3.Connection, execution: str) -> bytes:
-    """The code blocks of an execution as JSON. Raises `NotFound` where it was deleted meanwhile."""
-    row = _row(db, execution)
-    if row is None:
-        raise NotFound(f"There is no execution {execution} any more.")
-    return to_json(code_of(_code(db, row.seq)))
-
-
-def _code(db: sqlite3.Connection, sequence: int) -> Any:
-    found = db.execute("SELECT blocks FROM code WHERE execution = ?", (sequence,)).fetchone()
-    return found and found[0]
-
-
-def position(db: sqlite3.Connection, execution: str) -> tuple[str, str] | None:
-    """The place of an execution in the order of lists."""
-    query = f"SELECT created_at, id FROM executions WHERE id = ? AND {SOUND}"  # noqa: S608
-    row = db.execute(query, (execution,)).fetchone()
-    return (row[0], row[1]) if row else None
-
-
-def listing(db: sqlite3.Connection, wanted: Filter, limit: int) -> tuple[list[Execution], bool]:
-    """Executions without their output, newest first, and whether there was too much code for more of them.
-
-    One of which the place in this order cannot be read is there once `mend` has given it one.
-    """
-    conditions, values = [FIT, SOUND], []
-    for name in ("environment", "session", "status"):
-        value = getattr(wanted, name)
-        if value is not None:
-            conditions.append(f"{name} = ?")
-            values.append(value)
-    if wanted.before is not None:
-        conditions.append("(created_at, id) < (?, ?)")
-        values.extend(wanted.before)
-    where = " AND ".join(conditions)
-    query = f"SELECT {COLUMNS} FROM executions WHERE {where} ORDER BY created_at DESC, id DESC LIMIT ?"  # noqa: S608
-    found: list[Execution] = []
-    size = 0
-    for columns in db.execute(query, (*values, limit)):
-        if size > PAGE_CODE:
-            return found, True
-        found.append(loaded(db, Stored(*columns)))
-        size += code_size(found[-1])
-    return found, False
-
-
-def code_size(execution: Execution) -> int:
-    """How many characters of code it has."""
-    return sum(len(block.code) for block in execution.code_blocks)
-
-
-def find_key(db: sqlite3.Connection, key: str) -> tuple[str, str] | None:
-    """The newest execution of an idempotency key, and the hash of its request."""
-    row = db.execute(
-        f"SELECT id, coalesce(body_hash, '') FROM executions WHERE key = ? AND {SOUND}"  # noqa: S608
-        " ORDER BY seq DESC LIMIT 1",
-        (key,),
-    ).fetchone()
-    return (row[0], row[1]) if row else None

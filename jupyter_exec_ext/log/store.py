@@ -6,6 +6,7 @@ times 2**32 plus its own number, so that a replay is one walk along the table's 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 from collections.abc import Callable, Iterable
@@ -13,10 +14,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from .place import Files, files_at
 from .record import Entry, Row
 from .stored import FIT, LAST_SEQUENCE, RUN_OUT, SHIFT, as_text, lost_entry
 
-__all__ = ["Change", "Store", "doom", "is_damage"]
+__all__ = ["Change", "Replaced", "Store", "doom", "is_damage", "is_locked"]
 
 VERSION = 1
 _SCHEMA = """
@@ -36,6 +38,10 @@ CREATE TABLE garbage (execution INTEGER PRIMARY KEY);
 
 # What SQLite says of a file that is not what was written; a block may have taken a table away, too.
 _DAMAGE = ("malformed", "not a database", "no such table", "no such column", "has no column")
+
+
+class Replaced(OSError):
+    """The file, or one of its companions, is not the one that is open any more."""
 
 
 class Change:
@@ -63,22 +69,35 @@ class Store:
         self.path = path
         self.owner = owner
         self._sequence: dict[str, int] = {}
+        #: What is open here; None while it is being opened.
+        self.files: Files | None = None
         _create(path)
         self.db = sqlite3.connect(path, timeout=0.25, isolation_level=None)
         self.db.text_factory = as_text
         try:
             self._prepare()
-            self._inode = path.stat().st_ino
+            self.files = files_at(path)
         except BaseException:
             self.db.close()
             raise
 
     def in_place(self) -> bool:
-        """Whether the file at the path is still the one that is open here."""
-        try:
-            return self.path.stat().st_ino == self._inode
-        except OSError:
+        """Whether the files at the path are still those that are open here."""
+        return self.files in (None, files_at(self.path))
+
+    def save(self) -> bool:
+        """Bring into the file what is in a companion that was removed, but is still open here.
+
+        Return whether the file itself is in place. Raises `sqlite3.OperationalError` while others use it.
+        """
+        if self.files is None or self.files[:2] != files_at(self.path)[:2]:
             return False
+        busy = 0
+        with contextlib.suppress(sqlite3.Error):  # another server, which has the same open, may have done it
+            (busy, *_) = self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise sqlite3.OperationalError("database is locked")
+        return True
 
     def _prepare(self) -> None:
         db = self.db
@@ -104,6 +123,9 @@ class Store:
         """Run `body` in a transaction that has the write lock from its beginning."""
         self.db.execute("BEGIN IMMEDIATE")
         try:
+            # With the lock: another server may have begun a new -wal file, and would not see what goes here.
+            if not self.in_place():
+                raise Replaced(f"{self.path} was removed or replaced")
             result = body()
             self.db.execute("COMMIT")
         except BaseException:
@@ -216,6 +238,11 @@ def _create(path: Path) -> None:
 def is_damage(error: Exception) -> bool:
     """Whether an error says that the file is not what SQLite wrote."""
     return isinstance(error, sqlite3.DatabaseError) and any(sign in str(error) for sign in _DAMAGE)
+
+
+def is_locked(error: Exception) -> bool:
+    """Whether an error says that somebody else is writing."""
+    return isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
 
 
 def doom(db: sqlite3.Connection, condition: str, *values: Any) -> int:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from ..models import Execution, Verdict, now
 from .mending import mend
 from .notice import Notice, notice_of
-from .reader import loaded
+from .queries import loaded
 from .record import Row, end_json, row_of
 from .rescue import COPIED, Found, damaged_executions
 from .store import Store, doom

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import logging
 import re
 import sqlite3
@@ -18,8 +17,9 @@ from ..errors import Unavailable
 from ..lease import Lease
 from ..models import new_id
 from .notice import Notice
+from .place import Files, move_aside
 from .record import Delete, Operation
-from .store import Change, Store, is_damage
+from .store import Change, Replaced, Store, is_damage, is_locked
 from .upkeep import Limits, Upkeep
 
 __all__ = ["Listener", "Writer"]
@@ -42,8 +42,11 @@ class Listener(Protocol):
     def state(self, reason: str | None, aside: Path | None) -> None:
         """Why nothing can be written, or None; where a damaged file was moved to, or None."""
 
-    def renewed(self, *, removed: bool) -> None:
-        """The file is a new one, without what had been written to the one before, which somebody removed."""
+    def renewing(self) -> None:
+        """The file is about to be opened anew: close what reads it."""
+
+    def renewed(self, *, removed: bool, saved: bool = False) -> None:
+        """The file is a new one, where somebody removed or damaged it, or what of it could be `saved`."""
 
     def noticed(self, notices: list[Notice]) -> None:
         """These were ended or removed, here and by no other server."""
@@ -114,6 +117,12 @@ class Writer(threading.Thread):
         self._tidy_at = 0.0
         self.hurry()
 
+    @property
+    def files(self) -> Files | None:
+        """What is open; None where nothing is."""
+        store = self._store
+        return None if store is None else store.files
+
     def suspect(self) -> None:
         """A reader met damage: check the file."""
         self._suspicious = True
@@ -173,9 +182,7 @@ class Writer(threading.Thread):
     def _write(self) -> None:
         self._take()
         if self._store is not None and not self._store.in_place():
-            self._log.warning("The execution log %s was removed or replaced; it is begun anew.", self._path)
-            self._close()
-            self._listener.renewed(removed=True)
+            self._begin_anew(self._store)
         if self._store is None:
             self._store = self._opened()
         if self._suspicious:
@@ -184,6 +191,13 @@ class Writer(threading.Thread):
         if self._batch:
             self._apply(self._store)
         self._succeeded()
+
+    def _begin_anew(self, store: Store) -> None:
+        self._listener.renewing()
+        saved = store.save()
+        self._log.warning("The execution log %s was removed or replaced; it is begun anew.", self._path)
+        self._close()
+        self._listener.renewed(removed=not saved, saved=saved)
 
     def _apply(self, store: Store) -> None:
         changes: dict[str, Change] = {}
@@ -238,27 +252,24 @@ class Writer(threading.Thread):
     def _failed(self, error: Exception) -> None:
         now = time.monotonic()
         self._failing_since = self._failing_since or now
-        if _is_locked(error):
-            if now - self._failing_since > _PATIENCE_SECONDS:
+        patient = now - self._failing_since <= _PATIENCE_SECONDS
+        if is_locked(error):
+            if not patient:
                 self._tell(f"another program has kept it locked for over {_PATIENCE_SECONDS:.0f} seconds")
             return
-        in_place = self._store is None or self._store.in_place()
+        replaced = self._store is not None and not self._store.in_place()
+        if patient and (replaced or isinstance(error, Replaced)):
+            return  # whatever it was: what is open is saved first, as far as that can be
         self._close()
         if not is_damage(error):
             self._tell(str(error))
             return
-        if in_place:  # else another server has done it
-            self._move_aside()
+        self._move_aside()
         self._suspicious = False
         self._hurry.set()
 
     def _move_aside(self) -> None:
-        stamp = dt.datetime.now().strftime("%Y%m%d-%H%M%S-%f")
-        aside = self._path.with_name(f"{self._path.name}.damaged-{stamp}")
-        for suffix in ("-wal", "-shm", ""):
-            source = self._path.with_name(self._path.name + suffix)
-            with contextlib.suppress(FileNotFoundError):
-                source.rename(aside.with_name(aside.name + suffix))
+        aside = move_aside(self._path)
         self._aside = self._to_rescue = aside
         self._log.error("The execution log %s is damaged; it was moved to %s.", self._path, aside)
         self._listener.state(self._reason, self._aside)
@@ -286,8 +297,3 @@ class Writer(threading.Thread):
         else:
             upkeep.recover(self._lease.alive)
             self._tidy_at = time.monotonic() + _TIDY_SECONDS
-
-
-def _is_locked(error: Exception) -> bool:
-    text = str(error)
-    return isinstance(error, sqlite3.OperationalError) and "locked" in text
