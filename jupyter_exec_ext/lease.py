@@ -127,6 +127,12 @@ class Lease:
             if self._held is None and not self._waited_for_sweeper():
                 raise Conflict(f"The lease of server {self.id} is held by a live process; choose another id.")
 
+    def renew(self) -> None:
+        """Take the lease, also where it is held, but not at its path any more. Raises what `acquire` does."""
+        if self._held is not None and not _leads_to(self.path, self._held.folder):
+            self.release()
+        self.acquire()
+
     def release(self) -> None:
         """Give the lease up and remove the directory. May be called twice."""
         held, self._held = self._held, None

@@ -72,7 +72,9 @@ class EventLog(History):
         self._closed = False
         path = Path(self.path)
         limits = Limits(self.max_age_days or None, self.max_executions or None, self.max_bytes or None)
-        self._writer = Writer(path, server, min(self.flush_interval, 0.04), limits, self, self.log)
+        # Where the path is not the administrator's, its directory is ours, and must be no link.
+        below = path.parent.parent if self.path == self._default_path() else None
+        self._writer = Writer(path, server, min(self.flush_interval, 0.04), limits, self, self.log, below)
         self._memory = Memory(self._writer, self.max_memory, self._evicted)
         self._telling = Telling(self.observers, self.log)
         self._reader = Reader(path, self._writer)

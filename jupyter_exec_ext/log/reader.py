@@ -26,7 +26,9 @@ from .writer import Writer
 __all__ = ["Reader"]
 
 _THREADS = 2
+# The writer begins a new file within milliseconds, unless somebody has the old one locked.
 _SETTLE_SECONDS = 1.0
+_ATTEMPTS, _PAUSE_SECONDS = 3, 0.05
 
 T = TypeVar("T")
 
@@ -67,20 +69,30 @@ class Reader:
         return await loop.run_in_executor(self._pool, self._run, work, arguments, default)
 
     def _run(self, work: Callable[..., T], arguments: tuple[Any, ...], default: T) -> T:
-        files, desk = self._settled(), self._desk()
+        for _ in range(_ATTEMPTS):
+            files = self._settled()
+            try:
+                return self._read(files, work, arguments, default)
+            except sqlite3.Error as error:
+                failure = error
+            if is_damage(failure):
+                self._writer.suspect()
+            if "no such table" in str(failure):  # the writer has not come so far
+                return default
+            if files == self._writer.files == files_at(self._path):
+                break
+            time.sleep(_PAUSE_SECONDS)  # it is just being begun anew
+        raise Unavailable(f"The execution log cannot be read ({failure}); try again shortly.") from failure
+
+    def _read(self, files: Files, work: Callable[..., T], arguments: tuple[Any, ...], default: T) -> T:
+        desk = self._desk()
         with desk.lock:
             try:
                 connection = self._connection(desk, files)
                 return default if connection is None else work(connection, *arguments)
-            except sqlite3.Error as error:
+            except sqlite3.Error:
                 desk.close()
-                if is_damage(error):
-                    self._writer.suspect()
-                if "no such table" in str(error):  # the writer has not come so far
-                    return default
-                raise Unavailable(
-                    f"The execution log cannot be read ({error}); try again shortly."
-                ) from error
+                raise
 
     def _settled(self) -> Files:
         """The files, once the writer has seen to it that they are the log's: it has what was in others."""

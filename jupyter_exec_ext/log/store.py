@@ -7,14 +7,13 @@ times 2**32 plus its own number, so that a replay is one walk along the table's 
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from .place import Files, files_at
+from .place import Files, files_at, leads_away
 from .record import Entry, Row
 from .stored import FIT, LAST_SEQUENCE, RUN_OUT, SHIFT, as_text, lost_entry
 
@@ -60,7 +59,7 @@ class Store:
     Parameters
     ----------
     path : Path
-        The database file; made, readable by its owner only, where there is none.
+        The database file, which is there; see `prepare`.
     owner : str
         Whose executions the ones written here are.
     """
@@ -71,9 +70,7 @@ class Store:
         self._sequence: dict[str, int] = {}
         #: What is open here; None while it is being opened.
         self.files: Files | None = None
-        _create(path)
-        self.db = sqlite3.connect(path, timeout=0.25, isolation_level=None)
-        self.db.text_factory = as_text
+        self.db = _connect(path)
         try:
             self._prepare()
             self.files = files_at(path)
@@ -138,7 +135,7 @@ class Store:
     def check(self) -> None:
         """Raise `sqlite3.DatabaseError` where the file is damaged."""
         # By a connection of its own: this one would answer from the pages that it has in memory.
-        fresh = sqlite3.connect(f"file:{quote(str(self.path))}?mode=rw", uri=True, timeout=0.25)
+        fresh = sqlite3.connect(_uri(self.path), uri=True, timeout=0.25)
         try:
             found = fresh.execute("PRAGMA quick_check(1)").fetchone()[0]
         finally:
@@ -226,13 +223,20 @@ class Store:
         )
 
 
-def _create(path: Path) -> None:
-    """Make the directory and the file with their modes, before SQLite makes them with others."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    except FileExistsError:
-        pass
+def _connect(path: Path) -> sqlite3.Connection:
+    """Open the file that is there, and no link: SQLite has a flag for that which Python cannot set."""
+    before = files_at(path)[:2]
+    db = sqlite3.connect(_uri(path), uri=True, timeout=0.25, isolation_level=None)
+    if leads_away(path) or files_at(path)[:2] != before:
+        db.close()
+        raise Replaced(f"{path} was removed or replaced")
+    db.text_factory = as_text
+    return db
+
+
+def _uri(path: Path) -> str:
+    """The name of a file that must be there."""
+    return f"file:{quote(str(path))}?mode=rw"
 
 
 def is_damage(error: Exception) -> bool:

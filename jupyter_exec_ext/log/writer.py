@@ -17,7 +17,7 @@ from ..errors import Unavailable
 from ..lease import Lease
 from ..models import new_id
 from .notice import Notice
-from .place import Files, move_aside
+from .place import Files, move_aside, prepare
 from .record import Delete, Operation
 from .store import Change, Replaced, Store, is_damage, is_locked
 from .upkeep import Limits, Upkeep
@@ -55,8 +55,7 @@ class Listener(Protocol):
 class Writer(threading.Thread):
     """Takes operations from the event loop and brings them to disk in their order.
 
-    Whatever goes wrong, no operation is lost while it is wanted: a batch that could not be
-    written is written again with what came after it.
+    Whatever goes wrong, no operation is lost while it is wanted: a batch that could not be written waits.
 
     Parameters
     ----------
@@ -68,6 +67,8 @@ class Writer(threading.Thread):
     limits : Limits
     listener : Listener
     log : logging.Logger
+    below : Path, optional
+        Where the directory of the file is our own, the one above it; see `prepare`.
     """
 
     def __init__(
@@ -78,15 +79,15 @@ class Writer(threading.Thread):
         limits: Limits,
         listener: Listener,
         log: logging.Logger | logging.LoggerAdapter[logging.Logger],
+        below: Path | None = None,
     ) -> None:
         super().__init__(name="exec-log-writer", daemon=True)
         self._path = path
         owner = f"{new_id()}.{_NOT_PLAIN.sub('-', server)[:60]}"
-        self._lease = Lease(owner, path.with_name(f"{path.name}-servers"))
-        self._interval = interval
-        self._limits = limits
-        self._listener = listener
-        self._log = log
+        self._below = below
+        self._lease = Lease(owner, path.with_name(f"{path.name}-servers"), below=below)
+        self._interval, self._limits = interval, limits
+        self._listener, self._log = listener, log
         self._queue: deque[Operation | Delete] = deque()
         self._batch: list[Operation | Delete] = []
         self._wake, self._hurry, self._ending = threading.Event(), threading.Event(), threading.Event()
@@ -163,11 +164,9 @@ class Writer(threading.Thread):
             self._attempt(self._tidy)
 
     def _take(self) -> None:
-        while True:
-            try:
+        with contextlib.suppress(IndexError):
+            while True:
                 self._batch.append(self._queue.popleft())
-            except IndexError:
-                break
         self._batch = [o for o in self._batch if isinstance(o, Delete) or not o.record.dropped]
 
     def _attempt(self, work: Callable[[], None]) -> None:
@@ -196,8 +195,13 @@ class Writer(threading.Thread):
         self._listener.renewing()
         saved = store.save()
         self._log.warning("The execution log %s was removed or replaced; it is begun anew.", self._path)
+        self._prepare()  # before SQLite removes the companions, by their names
         self._close()
         self._listener.renewed(removed=not saved, saved=saved)
+
+    def _prepare(self) -> None:
+        for link in prepare(self._path, self._below):
+            self._log.warning("%s was a link; it was removed, and what it leads to is as it was.", link)
 
     def _apply(self, store: Store) -> None:
         changes: dict[str, Change] = {}
@@ -217,8 +221,8 @@ class Writer(threading.Thread):
         self._listener.written(done)
 
     def _opened(self) -> Store:
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lease.acquire()
+        self._prepare()
+        self._lease.renew()
         store = Store(self._path, self._lease.id)
         try:
             if self._path.stat().st_size <= _CHECK_BYTES:
