@@ -247,10 +247,11 @@ async def test_code_that_cannot_be_read_has_no_hash(open_log: Any, log_path: Pat
     await log.close()
 
 
-async def test_a_record_that_cannot_be_read_is_removed_all_the_same(open_log: Any, log_path: Path) -> None:
-    await spoilt(open_log, log_path, "UPDATE executions SET record = 'not JSON'")
+async def test_a_record_that_cannot_be_read_is_told_of_by_what_can(open_log: Any, log_path: Path) -> None:
+    gone = await spoilt(open_log, log_path, "UPDATE executions SET record = 'not JSON'")
     log, told = listening(log_path, max_age_days=1.0)
     await log.open("server")
     await tidied(log, 0)
-    assert await heard(told, 0) == []
+    assert await heard(told, 1) == [("deleted", gone)]
+    assert told[0].execution.environment == "local"
     await log.close()
