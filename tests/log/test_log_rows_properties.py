@@ -89,7 +89,8 @@ def change(path: Path, sequence: int, place: tuple[str, str], how: tuple[str, An
     table, column = place
     key = {"executions": "seq", "code": "execution", "events": "id >> 32"}[table]
     kind, value = how
-    with contextlib.suppress(sqlite3.IntegrityError), edited(path) as db:
+    # It refuses some, and while what was changed before is noticed, there may be no table for a moment.
+    with contextlib.suppress(sqlite3.IntegrityError, sqlite3.OperationalError), edited(path) as db:
         if kind == "byte":
             query = f"SELECT CAST({column} AS BLOB) FROM {table} WHERE {key} = ? LIMIT 1"
             found = db.execute(query, (sequence,)).fetchone() or (b"",)
