@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from .models import Execution, Verdict, now
 
-__all__ = ["Event", "EventType", "Outcome", "Transcript"]
+__all__ = ["Event", "EventType", "Outcome", "Transcript", "display_id"]
 
 EventType = Literal[
     "status",
@@ -97,17 +97,48 @@ class Transcript:
         self._outputs: list[dict[str, Any]] = []
         self._pieces: list[str] = []
         self._texts: list[str] = []
+        self._displays: dict[str, list[dict[str, Any]]] = {}
+        self._clears_next = False
         for event in events:
             self.add(event)
 
     def add(self, event: Event) -> None:
-        """Take the next event; one that shows nothing is left out."""
-        if event.type == "stream":
-            self._print(event.data["name"], str(event.data["text"]))
-        elif event.type in ("display_data", "execute_result", "error"):
-            self._close()
-            self._outputs.append({"output_type": event.type, **event.data})
-            self._texts.append(_text(event))
+        """Take the next event; one that shows nothing is left out.
+
+        What a program clears leaves the outputs, as it leaves the notebook; it stays in the text.
+        """
+        if event.type == "update_display_data":
+            self._update(event)
+        elif event.type == "clear_output":
+            self._clears_next = bool(event.data.get("wait"))
+            if not self._clears_next:
+                self._clear()
+        elif event.type in ("stream", "display_data", "execute_result", "error"):
+            if self._clears_next:
+                self._clear()
+            if event.type == "stream":
+                self._print(event.data["name"], str(event.data["text"]))
+            else:
+                self._show(event)
+
+    def _show(self, event: Event) -> None:
+        self._close()
+        shown = {"output_type": event.type, **event.data}
+        shown.pop("transient", None)
+        identifier = display_id(event)
+        if identifier is not None:
+            self._displays.setdefault(identifier, []).append(shown)
+        self._outputs.append(shown)
+        self._texts.append(_text(event))
+
+    def _update(self, event: Event) -> None:
+        """Bring the displays of that name up to date, as the Jupyter protocol has it."""
+        for shown in self._displays.get(display_id(event) or "", ()):
+            shown.update(data=event.data.get("data", {}), metadata=event.data.get("metadata", {}))
+
+    def _clear(self) -> None:
+        self._close()
+        self._outputs, self._displays, self._clears_next = [], {}, False
 
     def _print(self, name: str, text: str) -> None:
         if not (self._pieces and self._outputs[-1]["name"] == name):
@@ -139,7 +170,15 @@ class Transcript:
         return self._outputs
 
 
+def display_id(event: Event) -> str | None:
+    """The name by which a display can be updated, where it has one."""
+    transient = event.data.get("transient")
+    named = isinstance(transient, dict) and "display_id" in transient
+    return str(transient["display_id"]) if named else None  # type: ignore[index]
+
+
 def _text(event: Event) -> str:
     if event.type == "error":
         return _ESCAPES.sub("", "\n".join(event.data.get("traceback", []))) + "\n"
-    return str(event.data.get("data", {}).get("text/plain", "")) + "\n"
+    text = event.data.get("data", {}).get("text/plain", "")
+    return _ESCAPES.sub("", "".join(text) if isinstance(text, list) else str(text)) + "\n"

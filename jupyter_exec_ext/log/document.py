@@ -7,11 +7,12 @@ text that was made from the events, 8 MiB of output would take 60 MiB of memory 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from pydantic_core import to_json
 
-from ..events import Transcript
+from ..events import Event, Transcript, display_id
 from ..models import Execution
 from .record import LOST, Entry, encode
 
@@ -42,44 +43,71 @@ def document(execution: Execution, entries: Iterable[Entry], code: Part | None =
 
 
 class _Body:
-    """The two forms of what was printed and shown; they share the bytes of it."""
+    """The two forms of what was printed and shown; they share the bytes of it.
+
+    It does with bytes what `Transcript` does with events.
+    """
 
     def __init__(self) -> None:
         self.output: list[Part] = []
-        self._outputs: list[Part] = []
+        self._outputs: list[list[Part]] = []
         self._stream: str | None = None
+        self._displays: dict[str, list[tuple[list[Part], Event]]] = {}
+        self._clears_next = False
 
     def add(self, entry: Entry) -> None:
-        if entry.type == "stream":
-            self._print(entry)
-        elif entry.type in ("display_data", "execute_result", "error"):
-            self._show(entry)
+        if entry.type == "update_display_data":
+            self._update(entry.event())
+        elif entry.type == "clear_output":
+            self._clears_next = bool(entry.event().data.get("wait"))
+            if not self._clears_next:
+                self._clear()
+        elif entry.type in ("stream", "display_data", "execute_result", "error"):
+            if self._clears_next:
+                self._clear()
+            self._print(entry) if entry.type == "stream" else self._show(entry.event())
 
     def _print(self, entry: Entry) -> None:
         name, text = _printed(entry)
         if name != self._stream:
-            self._next()
-            self._outputs.append(b'{"output_type":"stream","name":%b,"text":"' % encode_text(name))
+            self._close()
+            self._outputs.append([b'{"output_type":"stream","name":%b,"text":"' % encode_text(name)])
             self._stream = name
-        self._outputs.append(text)
+        self._outputs[-1].append(text)
         self.output.append(text)
 
-    def _show(self, entry: Entry) -> None:
-        shown = Transcript([entry.event()])
-        self._next()
-        self._outputs.append(b",".join(encode(output) for output in shown.outputs))
+    def _show(self, event: Event) -> None:
+        self._close()
+        shown = Transcript([event])
+        parts: list[Part] = [encode(output) for output in shown.outputs]
+        self._outputs.append(parts)
         self.output.append(encode_text(shown.output)[1:-1])
+        identifier = display_id(event)
+        if identifier is not None:
+            self._displays.setdefault(identifier, []).append((parts, event))
 
-    def _next(self) -> None:
-        """Close the stream that is open, and go on after what there is."""
+    def _update(self, update: Event) -> None:
+        for parts, event in self._displays.get(display_id(update) or "", ()):
+            new = {name: update.data.get(name, {}) for name in ("data", "metadata")}
+            data = {**event.data, **new}
+            parts[:] = [encode(output) for output in Transcript([replace(event, data=data)]).outputs]
+
+    def _clear(self) -> None:
+        self._outputs, self._displays = [], {}
+        self._stream, self._clears_next = None, False
+
+    def _close(self) -> None:
+        """Close the stream that is open."""
         if self._stream is not None:
-            self._outputs.append(b'"}')
+            self._outputs[-1].append(b'"}')
             self._stream = None
-        if self._outputs:
-            self._outputs.append(b",")
 
-    def finished(self) -> list[Part]:
-        return [*self._outputs, b'"}'] if self._stream is not None else self._outputs
+    def finished(self) -> Iterator[Part]:
+        self._close()
+        for index, parts in enumerate(self._outputs):
+            if index:
+                yield b","
+            yield from parts
 
 
 def encode_text(text: str) -> bytes:

@@ -20,12 +20,14 @@ TEXTS = st.text(st.characters(codec="utf-8")) | st.sampled_from(
     ['","time":"', '"', "\\", "\x00", "\u2028", "é"]
 )
 NAMES = st.sampled_from(["stdout", "stderr"])
+DISPLAYS = st.sampled_from([{}, {"transient": {"display_id": "a"}}, {"transient": {"display_id": "b"}}])
 EVENTS = st.one_of(
     st.tuples(st.just("stream"), st.builds(lambda name, text: {"name": name, "text": text}, NAMES, TEXTS)),
     st.tuples(
-        st.sampled_from(["display_data", "execute_result"]),
-        st.builds(lambda text: {"data": {"text/plain": text}, "metadata": {}}, TEXTS),
+        st.sampled_from(["display_data", "execute_result", "update_display_data"]),
+        st.builds(lambda text, name: {"data": {"text/plain": text}, "metadata": {}, **name}, TEXTS, DISPLAYS),
     ),
+    st.tuples(st.just("clear_output"), st.builds(lambda wait: {"wait": wait}, st.booleans())),
     st.tuples(
         st.just("error"),
         st.builds(lambda text: {"ename": "E", "evalue": text, "traceback": [text, "\x1b[31mred"]}, TEXTS),
