@@ -18,6 +18,7 @@ Only `handlers` knows which HTTP status belongs to which error.
     └── EnvironmentFailed       the environment could not run it (an execution's ``env_error``)
         ├── ProtocolError       a supervisor sent something that is not a frame
         └── SessionLost         the session went away under the run (an execution's ``lost``)
+            └── KernelDied      by itself: that is the code's own doing (an execution's ``failed``)
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ __all__ = [
     "EnvironmentFailed",
     "ExecError",
     "InvalidRequest",
+    "KernelDied",
     "NotFound",
     "ProtocolError",
     "QueueFull",
@@ -128,3 +130,17 @@ class SessionLost(EnvironmentFailed):
     """The session's supervisor or kernel went away."""
 
     reason = "lost"
+
+
+class KernelDied(SessionLost):
+    """The kernel ended by itself while it ran something.
+
+    Parameters
+    ----------
+    code : int or None
+        The exit code of its process where it is known; below 0 the signal that ended it.
+    """
+
+    def __init__(self, message: str, *, code: int | None = None) -> None:
+        super().__init__(message)
+        self.code = code

@@ -1,0 +1,117 @@
+"""`KernelEnvironment`: a kernelspec, as a place where code can run."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from ..errors import EnvironmentFailed, UnknownLanguage
+from ..languages import Language, resolve
+from ..models import Environment, Kind
+from .base import PythonEnvironment
+
+__all__ = ["KernelEnvironment"]
+
+#: The cell magics of IPython that run or show another language, by that language's name.
+_IPYTHON_MAGICS = {
+    "bash": "%%bash",
+    "sh": "%%sh",
+    "perl": "%%perl",
+    "ruby": "%%ruby",
+    "javascript": "%%script node",
+    "html": "%%html",
+}
+#: How IPython is recognized by its command line: any kernel of it is started by one of these modules.
+_IPYTHON = re.compile(r"^(ipykernel|ipykernel_launcher|IPython|xpython_launcher|spyder_kernels\.console)$")
+
+
+class KernelEnvironment(PythonEnvironment):
+    """What the kernels of one kernelspec offer: state from block to block, and rich output.
+
+    Parameters
+    ----------
+    name : str
+        ``kernel:`` and the kernelspec's name.
+    spec : mapping
+        The contents of its ``kernel.json``.
+    icon : str, optional
+        Where its logo can be fetched, relative to the server's base URL.
+    """
+
+    kind: ClassVar[Kind] = "kernel"
+
+    def __init__(
+        self, name: str, spec: Mapping[str, Any], *, icon: str | None = None, **options: Any
+    ) -> None:
+        options["display_name"] = str(spec.get("display_name") or name.partition(":")[2])
+        super().__init__(name, **options)
+        self.kernel_name = name.partition(":")[2]
+        self._argv = [str(word) for word in spec.get("argv") or []]
+        self._icon = icon
+        self.own_language = _language(str(spec.get("language") or ""), self._table)
+
+    def get_executable(self) -> str:
+        """Return the program that the kernelspec starts."""
+        if not self._argv:
+            raise EnvironmentFailed(f"{self.name} names no program; correct its kernel.json.")
+        return self._argv[0]
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """Its program, language and icon."""
+        return {
+            "origin": "kernelspec",
+            "executable": self._argv[0] if self._argv else None,
+            "language": self.own_language.name,
+            "icon": self._icon,
+        }
+
+    @property
+    def _is_ipython(self) -> bool:
+        return self.own_language.name == "python" and any(map(_IPYTHON.match, self._argv))
+
+    def languages(self) -> dict[str, Language]:
+        """Return the kernel's own language, and those it has a cell magic for."""
+        own = self.own_language
+        if not self._is_ipython:
+            return {own.name: own}
+        others = {name: language for name, language in super().languages().items() if name in _IPYTHON_MAGICS}
+        return {
+            own.name: own,
+            **{name: dataclasses.replace(item, policy=_runs(item)) for name, item in others.items()},
+        }
+
+    def _find(self, name: str, here: Mapping[str, Language]) -> Language:
+        try:
+            return resolve(name, here)
+        except UnknownLanguage as error:
+            raise UnknownLanguage(
+                f"{self.name} runs {self.own_language.name}, and has no cell magic for {name[:64]!r}; "
+                f"use one of: {', '.join(here)}, or another environment.",
+                field="language",
+            ) from error
+
+    def cell(self, code: str, language: Language) -> str:
+        """Return what the kernel is to run for a block of that language."""
+        if language.name == self.own_language.name:
+            return code
+        return f"{_IPYTHON_MAGICS[language.name]}\n{code}"
+
+    def describe(self) -> Environment:
+        """Return what a list shows of this environment."""
+        described = super().describe()
+        described.stateful = True
+        return described
+
+
+def _runs(language: Language) -> Any:
+    return "refuse" if language.policy == "refuse" else "run"  # a kernel shows HTML, where others save it
+
+
+def _language(name: str, table: Mapping[str, Language]) -> Language:
+    try:
+        return resolve(name, table)
+    except UnknownLanguage:
+        return Language(name.strip().lower() or "text", (), ".txt", ("{file}",))

@@ -1,0 +1,214 @@
+"""`JupyterCodeExecutor`: code blocks in a Jupyter kernel, which keeps their variables."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncGenerator, Sequence
+from pathlib import Path
+from typing import Literal
+
+from ..environments.kernel import KernelEnvironment
+from ..errors import Conflict, EnvironmentFailed, ExecError, InvalidRequest, KernelDied, NotFound, SessionLost
+from ..events import Event
+from ..kernels.client import JupyterClient
+from ..kernels.connection import KernelConnection
+from ..languages import Language
+from ..models import CodeBlock
+from .base import CodeExecutor, RunOptions, checked
+from .kernelrun import KernelRun
+from .turns import RunTurn
+
+__all__ = ["JupyterCodeExecutor", "TimeoutPolicy"]
+
+#: What becomes of a kernel that does not end a run in its time: it is interrupted, and left alone; it is
+#: interrupted, and restarted where that does not help; or it is left alone at once.
+TimeoutPolicy = Literal["interrupt", "restart", "keep"]
+
+#: Bytes of output that are kept of one execution, head and tail together.
+OUTPUT_LIMIT = 8 * 1024 * 1024
+#: Seconds from the interrupt to what the policy says.
+GRACE = 2.0
+
+
+class JupyterCodeExecutor(CodeExecutor):
+    """Runs each block as a cell of a kernel.
+
+    Parameters
+    ----------
+    environment : KernelEnvironment
+    workspace : path
+        The directory in which a kernel that is started here begins.
+    client : JupyterClient, optional
+        Over the server's kernel manager; else over a private one, whose kernels end with `stop`.
+    kernel_id : str, optional
+        A kernel to attach to, which goes on when this executor stops; else one is started.
+    output_limit : int
+        Bytes of output that are kept of one execution; half of it head, half of it tail.
+    on_timeout : {"restart", "interrupt", "keep"}
+        What becomes of a kernel whose run has not ended in time: see `TimeoutPolicy`.
+    interrupt_grace : float
+        Seconds that a run gets to end after an interrupt.
+    """
+
+    def __init__(
+        self,
+        environment: KernelEnvironment,
+        workspace: str | os.PathLike[str],
+        *,
+        client: JupyterClient | None = None,
+        kernel_id: str | None = None,
+        output_limit: int = OUTPUT_LIMIT,
+        on_timeout: TimeoutPolicy = "restart",
+        interrupt_grace: float = GRACE,
+    ) -> None:
+        self.environment = environment
+        self.workspace = Path(workspace).resolve()
+        self.output_limit, self.on_timeout, self.interrupt_grace = output_limit, on_timeout, interrupt_grace
+        self.attached = kernel_id is not None
+        self.kernel_id = kernel_id
+        self.client = client or JupyterClient()
+        self._own_client = client is None
+        self._run: KernelRun | None = None
+        self._turn = RunTurn("A run goes on in this session; wait for its end, or use another session.")
+        # One at a time starts, restarts or ends the kernel.
+        self._life = asyncio.Lock()
+        self._stopped = False
+
+    # -- life ----------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Start a kernel, or find the one to attach to, and connect. Raises `EnvironmentFailed`."""
+        self._stopped = False
+        async with self._life:
+            await self._begin()
+
+    async def _begin(self) -> None:
+        if self._stopped:
+            raise SessionLost("The session was stopped.")
+        if not self.attached:
+            self.kernel_id = await self._start_kernel()
+        elif self.kernel_id is None or not self.client.has(self.kernel_id):
+            raise EnvironmentFailed(f"There is no kernel {self.kernel_id!r} any more; attach to another one.")
+        try:
+            await self.client.connect(self.kernel_id)
+        except BaseException:
+            await self._end()
+            raise
+
+    async def _start_kernel(self) -> str:
+        if not self.workspace.is_dir():
+            raise EnvironmentFailed(f"The working directory {self.workspace} is gone; choose another path.")
+        return await self.client.start(
+            self.environment.kernel_name,
+            cwd=str(self.workspace),
+            env=await asyncio.to_thread(self.environment.variables),
+            title=self.environment.display_name,
+            path=self.workspace.name,
+        )
+
+    async def _end(self) -> None:
+        if self.kernel_id is not None and not self.attached:
+            await self.client.stop(self.kernel_id, now=True)
+            self.kernel_id = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether there is a kernel that can take a run."""
+        return self.kernel_id is not None and not self._stopped and self.client.has(self.kernel_id)
+
+    async def stop(self) -> None:
+        """End what runs, and the kernel where it was started here."""
+        self._stopped = True
+        if self._run is not None:
+            await self._run.cancel()
+        async with self._life:
+            await self._end()
+            if self._own_client:
+                await self.client.close()
+
+    async def restart(self) -> None:
+        """Begin with empty state; a run that goes on is lost."""
+        self._stopped = False
+        async with self._life:
+            if self.alive and self.kernel_id is not None:
+                await self.client.restart(self.kernel_id)
+                await self.client.connect(self.kernel_id)
+            else:
+                await self._begin()
+
+    @property
+    def policy(self) -> TimeoutPolicy:
+        """What becomes of the kernel when time is up; one that is somebody else's is never restarted."""
+        return "interrupt" if self.attached and self.on_timeout == "restart" else self.on_timeout
+
+    async def connected(self) -> KernelConnection:
+        """The connection to the kernel, which is started again where it has died."""
+        async with self._life:
+            if not self.alive:
+                await self._begin()
+            if self.kernel_id is None:
+                raise SessionLost("The session was stopped.")
+            try:
+                return await self.client.connect(self.kernel_id)
+            except KernelDied:
+                if self.attached:
+                    raise
+                await self.client.restart(self.kernel_id, now=True)
+                return await self.client.connect(self.kernel_id)
+
+    async def revive(self) -> None:
+        """Restart a kernel that does not react any more."""
+        async with self._life:
+            with contextlib.suppress(NotFound):
+                if self.kernel_id is not None and not self._stopped:
+                    await self.client.restart(self.kernel_id, now=True)
+
+    # -- runs ----------------------------------------------------------------------------------------
+
+    async def run(
+        self, blocks: Sequence[CodeBlock], options: RunOptions | None = None
+    ) -> AsyncGenerator[Event, None]:
+        """Run the blocks as cells, in order: see `CodeExecutor.run`."""
+        options = checked(blocks, options)
+        languages = [self._language(index, block) for index, block in enumerate(blocks)]
+        if options.env:
+            raise InvalidRequest(
+                "env: a kernel that runs has its variables already; set them in the code.", field="env"
+            )
+        await self._turn.take()
+        try:
+            run = self._run = KernelRun(self, options, len(blocks))
+            async with contextlib.aclosing(run.events(blocks, languages)) as events:
+                with self._turn:
+                    async for event in events:
+                        yield event
+                        if event.type == "end":
+                            break
+        finally:
+            self._run = None
+            self._turn.release()
+
+    def _language(self, index: int, block: CodeBlock) -> Language:
+        try:
+            return self.environment.language(block.language)
+        except ExecError as error:
+            error.field = f"code_blocks[{index}].{error.field or 'language'}"
+            raise
+
+    async def cancel(self) -> None:
+        """Interrupt the run, and restart the kernel where that does not help."""
+        if self._run is not None:
+            await self._run.cancel()
+
+    async def interrupt(self) -> None:
+        """Interrupt the kernel once."""
+        if self._run is not None and self.kernel_id is not None:
+            await self.client.interrupt(self.kernel_id)
+
+    async def send_input(self, value: str) -> None:
+        """Answer ``input()`` or ``getpass()``. Raises `Conflict` where nothing was asked."""
+        if self._run is None:
+            raise Conflict("The program does not ask for input; wait for an input_request.")
+        self._run.answer(value)

@@ -1,0 +1,201 @@
+"""`KernelOutput`: what a kernel shows, as events: bounded, in order, head and tail kept."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable
+from typing import Any, cast
+
+from ..events import Event, EventType
+from ..kernels.wire import Message
+
+__all__ = ["KernelOutput"]
+
+#: What an event counts for besides its text, so that a flood of empty ones is bounded, too.
+OVERHEAD = 256
+#: Bytes of one display that are kept; a larger one becomes a placeholder that says so.
+DISPLAY_LIMIT = 4 * 1024 * 1024
+_SHOWN = frozenset({"display_data", "execute_result", "update_display_data"})
+
+
+class KernelOutput:
+    """Takes messages and keeps what becomes of them until somebody fetches it.
+
+    Parameters
+    ----------
+    limit : int
+        Bytes that are kept of the whole execution; half of it head, half of it tail.
+    wake : callable
+        Is called when there is something to fetch.
+    """
+
+    def __init__(self, limit: int, wake: Callable[[], None]) -> None:
+        self._head, self._limit, self._wake = limit // 2, limit - limit // 2, wake
+        self._room = self._head
+        self._ready: list[Event] = []
+        self._tail: deque[tuple[Event, int]] = deque()
+        self._tail_size = 0
+        self._texts: list[str] = []
+        self._name = ""
+        self.dropped = 0
+        self.total = 0
+        #: Whether something was dropped, also a display that was too large by itself.
+        self.truncated = False
+
+    def take(self, message: Message) -> None:
+        """Take a message; one that shows nothing is left out."""
+        if message.huge:
+            self._add(_placeholder(message.type, message.size), 0)
+            self.truncated = True
+            return
+        if message.type == "stream":
+            text = str(message.content.get("text", ""))
+            if text:
+                self._print("stderr" if message.content.get("name") == "stderr" else "stdout", text)
+        elif message.type in _SHOWN:
+            self._show(message)
+        elif message.type == "clear_output":
+            self._add(Event("clear_output", {"wait": bool(message.content.get("wait"))}), 0)
+        elif message.type == "error":
+            event = Event("error", _error(message.content))
+            self._add(event, _size(event.data))
+
+    def show(self, data: dict[str, Any]) -> None:
+        """Show something that came by another way than a display."""
+        event = Event("display_data", {"data": data, "metadata": {}})
+        self._add(event, _size(event.data))
+
+    def _show(self, message: Message) -> None:
+        data = message.content.get("data")
+        if not isinstance(data, dict):
+            return
+        shown: dict[str, Any] = {"data": data, "metadata": message.content.get("metadata") or {}}
+        if message.type == "execute_result":
+            shown["execution_count"] = message.content.get("execution_count")
+        transient = message.content.get("transient")
+        if transient and isinstance(transient, dict):
+            shown["transient"] = transient
+        size = message.size
+        if size > min(DISPLAY_LIMIT, self._limit):
+            shown["data"] = _within(data, min(DISPLAY_LIMIT, self._limit))
+            size = _size(shown)
+            self.truncated = True
+        self._add(Event(cast(EventType, message.type), shown), size)
+
+    # -- bounds ----------------------------------------------------------------------------------------
+
+    def _print(self, name: str, text: str) -> None:
+        size = len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+        self.total += size
+        if self._tail or size > self._room:
+            if not self._tail and self._room > 0:
+                # Characters, not bytes: at most the room, never more.
+                first, text = text[: self._room // 4], text[self._room // 4 :]
+                self._put(Event.stream(name, first))
+            self._room = 0
+            for begin in range(0, len(text), 65536):
+                piece = text[begin : begin + 65536]
+                self._keep(Event.stream(name, piece), len(piece.encode("utf-8", "replace")))
+            return
+        self._room -= size
+        self._put(Event.stream(name, text))
+
+    def _add(self, event: Event, size: int) -> None:
+        size += OVERHEAD
+        self.total += size
+        if self._tail or size > self._room:
+            self._keep(event, size)
+            return
+        self._room -= size
+        self._put(event)
+
+    def _keep(self, event: Event, size: int) -> None:
+        self._tail.append((event, size))
+        self._tail_size += size
+        while self._tail_size > self._limit:
+            _, size = self._tail.popleft()
+            self._tail_size -= size
+            self.dropped += size
+            self.truncated = True
+
+    def _put(self, event: Event) -> None:
+        if event.type == "stream" and event.data["text"]:
+            if self._name == event.data["name"]:
+                self._texts.append(event.data["text"])
+            else:
+                self._join()
+                self._name, self._texts = event.data["name"], [event.data["text"]]
+        elif event.type != "stream":
+            self._join()
+            self._replace(event)
+        self._wake()
+
+    def _replace(self, event: Event) -> None:
+        """Of several updates of one display that nobody has fetched yet, only the last one counts."""
+        last = self._ready[-1] if self._ready else None
+        if (
+            last is not None
+            and last.type == event.type == "update_display_data"
+            and last.data.get("transient") == event.data.get("transient")
+        ):
+            self._ready[-1] = event
+        else:
+            self._ready.append(event)
+
+    def _join(self) -> None:
+        if self._texts:
+            self._ready.append(Event.stream(self._name, "".join(self._texts)))
+            self._texts = []
+        self._name = ""
+
+    # -- out -------------------------------------------------------------------------------------------
+
+    def fetch(self) -> list[Event]:
+        """What has come since the last time."""
+        self._join()
+        ready, self._ready = self._ready, []
+        return ready
+
+    def finish(self) -> list[Event]:
+        """What is left at the end: the tail, after a line that counts what is missing before it."""
+        if self.dropped:
+            note = (
+                f"\n[{self.dropped:,} of {self.total:,} bytes of output were dropped here; "
+                f"the first {self._head:,} and the last {self._limit:,} are kept]\n"
+            )
+            self._put(Event("stream", {"name": "stderr", "text": note}, truncated=True))
+        for event, _ in self._tail:
+            self._put(event)
+        self._tail.clear()
+        return self.fetch()
+
+
+def _error(content: dict[str, Any]) -> dict[str, Any]:
+    lines = content.get("traceback")
+    return {
+        "ename": str(content.get("ename", ""))[:1000],
+        "evalue": str(content.get("evalue", ""))[:100_000],
+        "traceback": [str(line)[:100_000] for line in lines[:500]] if isinstance(lines, list) else [],
+    }
+
+
+def _size(value: Any) -> int:
+    return len(json.dumps(value, default=str))
+
+
+def _within(data: dict[str, Any], limit: int) -> dict[str, Any]:
+    """The forms of a display that are small enough; the text says which are not there."""
+    sizes = {name: _size(value) for name, value in data.items()}
+    kept = {name: value for name, value in data.items() if sizes[name] <= limit // 4}
+    left_out = ", ".join(f"{name} of {sizes[name]:,} bytes" for name in data if name not in kept)
+    note = f"[left out, since it is over the limit of {limit:,} bytes for a display: {left_out}]"
+    text = kept.get("text/plain")
+    return {**kept, "text/plain": f"{text}\n{note}" if isinstance(text, str) else note}
+
+
+def _placeholder(kind: str, size: int) -> Event:
+    note = f"[a {kind} message of {size:,} bytes was left out, since it is over the limit]"
+    if kind == "stream":
+        return Event.stream("stderr", f"\n{note}\n")
+    return Event("display_data", {"data": {"text/plain": note}, "metadata": {}})

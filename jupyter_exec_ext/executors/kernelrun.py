@@ -1,0 +1,263 @@
+"""One execution in a kernel: cells down, messages up as events, and the ladder when time is up."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import signal
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..errors import Conflict, ExecError, KernelDied, SessionLost
+from ..events import Event
+from ..kernels.connection import KernelConnection
+from ..kernels.request import KernelRequest
+from ..kernels.wire import Message
+from ..languages import Language
+from ..models import CodeBlock
+from ..text import one_line
+from .base import RunOptions
+from .execution import Execution
+from .kerneloutput import KernelOutput
+from .verdict import CANCELLED, TIMED_OUT, Judgement
+
+if TYPE_CHECKING:
+    from .jupyter import JupyterCodeExecutor
+
+__all__ = ["KernelRun"]
+
+#: Seconds between two lots of events: what comes meanwhile goes out together.
+TICK = 0.02
+#: What ipykernel reads as the end of the input.
+END_OF_INPUT = "\x04"
+#: What IPython's script magics raise says the program's own exit code.
+_EXIT_STATUS = re.compile(r"returned non-zero exit status (\d+)")
+
+
+class KernelRun:
+    """Runs the blocks of one execution.
+
+    Parameters
+    ----------
+    executor : JupyterCodeExecutor
+    options : RunOptions
+    blocks : int
+        How many there are.
+    """
+
+    def __init__(self, executor: JupyterCodeExecutor, options: RunOptions, blocks: int) -> None:
+        self._executor, self._options = executor, options
+        self._execution = Execution(options, executor.output_limit, blocks)
+        self._execution.verdict.cpu_seconds = self._execution.verdict.max_rss_bytes = None
+        self._wake = asyncio.Event()
+        self._output = KernelOutput(executor.output_limit, self._wake.set)
+        self._lines = _lines(options.stdin)
+        self._asked: Message | None = None
+        self._questions: list[Event] = []
+        self._request: KernelRequest | None = None
+        self._connection: KernelConnection | None = None
+
+    async def events(
+        self, blocks: Sequence[CodeBlock], languages: Sequence[Language]
+    ) -> AsyncGenerator[Event, None]:
+        """What happens, up to and with the end."""
+        for index, (block, language) in enumerate(zip(blocks, languages, strict=True)):
+            if self._execution.over:
+                break
+            yield Event("block", {"index": index, "language": language.name, "file": None})
+            self._execution.begun += 1
+            try:
+                async with contextlib.aclosing(self._cell(block, language)) as events:
+                    async for event in events:
+                        yield event
+            except KernelDied as error:
+                self._died(error)
+            except ExecError as error:
+                self._execution.fail(error)
+        for event in self._output.finish():
+            yield event
+        self._execution.truncated = self._output.truncated
+        yield Event("end", {"outcome": self._execution.outcome()})
+
+    async def cancel(self) -> None:
+        """Begin to end the run."""
+        self._execution.cancelled.set()
+        self._wake.set()
+
+    def answer(self, value: str) -> None:
+        """Answer the question that the program has asked. Raises `Conflict` where it has not."""
+        asked, self._asked = self._asked, None
+        if asked is None or self._connection is None:
+            raise Conflict("The program does not ask for input; wait for an input_request.")
+        self._connection.answer(asked, value)
+
+    # -- one cell --------------------------------------------------------------------------------------
+
+    async def _cell(self, block: CodeBlock, language: Language) -> AsyncGenerator[Event, None]:
+        executor = self._executor
+        self._connection = await executor.connected()
+        request = await self._connection.execute(
+            executor.environment.cell(block.code, language),
+            self._take,
+            store_history=not executor.attached,
+            allow_stdin=self._options.allow_stdin or self._options.stdin is not None,
+        )
+        request.ended.add_done_callback(lambda _: self._wake.set())
+        self._request = request
+        ladder = asyncio.ensure_future(self._guard(request))
+        try:
+            async with contextlib.aclosing(self._until_end(request)) as events:
+                async for event in events:
+                    yield event
+            stopped = await self._stopped(ladder, request)
+            if stopped is not None:
+                self._execution.judged(stopped)
+            else:
+                self._end(request.ended.result())
+        finally:
+            self._request = None
+            if not ladder.done():
+                ladder.cancel()
+            if not request.over:
+                await self._abandon(request)
+
+    async def _until_end(self, request: KernelRequest) -> AsyncGenerator[Event, None]:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            for event in (*self._output.fetch(), *self._fetch_questions()):
+                yield event
+            if request.over:
+                return
+            await asyncio.wait({request.ended}, timeout=TICK)
+
+    def _fetch_questions(self) -> list[Event]:
+        questions, self._questions = self._questions, []
+        return questions
+
+    def _take(self, message: Message) -> None:
+        """Take a message of this cell: it is called for each, and must be quick."""
+        if message.type == "input_request":
+            self._on_question(message)
+        else:
+            self._output.take(message)
+
+    def _on_question(self, message: Message) -> None:
+        self._asked = message
+        if self._options.stdin is not None:
+            self.answer(next(self._lines, END_OF_INPUT))
+            return
+        prompt = str(message.content.get("prompt", ""))
+        secret = bool(message.content.get("password"))
+        self._questions.append(Event("input_request", {"prompt": prompt[:10_000], "password": secret}))
+        self._wake.set()
+
+    def _end(self, reply: dict[str, Any]) -> None:
+        for payload in reply.get("payload") or []:
+            if isinstance(payload, dict) and payload.get("source") == "page" and "data" in payload:
+                self._output.show(dict(payload["data"]))  # what a notebook shows in its pager
+        self._execution.judged(_judged(reply))
+
+    def _died(self, error: KernelDied) -> None:
+        self._execution.verdict.state_kept = False
+        code, name = error.code, None
+        if code is not None and code < 0:
+            code, name = 128 - code, _signal_name(-code)
+        self._execution.judged(Judgement("failed", code, error.message, name))
+
+    # -- the ladder ------------------------------------------------------------------------------------
+
+    async def _guard(self, request: KernelRequest) -> Judgement:
+        """Wait until the time is up or it is cancelled, and then end the run. Returns why."""
+        await self._until_due(request)
+        why = self._why()
+        policy = self._executor.policy
+        if why.status == "timeout" and policy == "keep":
+            why.cause = f"{why.cause} The kernel goes on with it; interrupt the session to end it."
+        else:
+            why = await self._interrupt(request, why)
+        request.fail(SessionLost(why.cause or "It was stopped."))
+        return why
+
+    async def _until_due(self, request: KernelRequest) -> None:
+        # The wait for a kernel that others keep busy is not this execution's time.
+        cancelled = asyncio.ensure_future(self._execution.cancelled.wait())
+        began = asyncio.ensure_future(request.began.wait())
+        try:
+            await asyncio.wait({cancelled, began}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({cancelled}, timeout=self._execution.remaining)
+        finally:
+            cancelled.cancel()
+            began.cancel()
+
+    def _why(self) -> Judgement:
+        if self._execution.cancelled.is_set():
+            return Judgement("cancelled", CANCELLED, "It was cancelled.")
+        cause = f"Timeout: it ran longer than {self._options.timeout:g} s and was stopped."
+        return Judgement("timeout", TIMED_OUT, cause)
+
+    async def _interrupt(self, request: KernelRequest, why: Judgement) -> Judgement:
+        executor = self._executor
+        with contextlib.suppress(ExecError):
+            await executor.interrupt()
+        await asyncio.wait({request.ended}, timeout=executor.interrupt_grace)
+        if request.over:
+            why.cause = f"{why.cause} The kernel was interrupted and has kept its state."
+        elif executor.policy == "restart":
+            why.cause = f"{why.cause} The kernel did not react to the interrupt and was restarted."
+            self._execution.verdict.state_kept = False
+            request.fail(SessionLost(why.cause))
+            await executor.revive()
+        else:
+            why.cause = f"{why.cause} The kernel does not react to the interrupt and is still busy."
+        return why
+
+    async def _stopped(self, ladder: asyncio.Future[Judgement], request: KernelRequest) -> Judgement | None:
+        """Why the run was stopped; None where it ended by itself."""
+        if ladder.done() or self._due:
+            return await ladder
+        return None
+
+    @property
+    def _due(self) -> bool:
+        return self._execution.cancelled.is_set() or self._execution.remaining == 0
+
+    async def _abandon(self, request: KernelRequest) -> None:
+        """Nobody reads the events any more: end the cell before the next one may start."""
+        self._execution.cancelled.set()
+        with contextlib.suppress(ExecError):
+            await self._interrupt(request, self._why())
+
+
+def _judged(reply: dict[str, Any]) -> Judgement:
+    status = reply.get("status")
+    if status == "ok":
+        return Judgement("ok", 0)
+    if status == "error":
+        name, value = str(reply.get("ename", "")), str(reply.get("evalue", ""))
+        code = _code_of(name, value)
+        text = one_line(f"{name}: {value}" if value else name)[:500].rstrip(".")
+        return Judgement("failed", code, f"It ended with {text}.") if code else Judgement("ok", 0)
+    return Judgement(
+        "failed", 1, "The kernel did not run it, since something before it failed; run it again."
+    )
+
+
+def _code_of(name: str, value: str) -> int:
+    """The exit code that a script which ended so would have."""
+    if name == "SystemExit":
+        return int(value) & 0xFF if re.fullmatch(r"-?[0-9]{1,18}", value) else int(value not in ("", "None"))
+    status = _EXIT_STATUS.search(value) if name == "CalledProcessError" else None
+    return int(status[1]) & 0xFF or 1 if status else 1
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _lines(text: str | None) -> Iterator[str]:
+    return iter((text or "").splitlines())

@@ -1,0 +1,234 @@
+"""`JupyterClient`: kernels by their names and identifiers, over any multi-kernel manager."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from jupyter_core.utils import ensure_async
+
+from ..errors import EnvironmentFailed, ExecError, NotFound, UnknownEnvironment
+from ..models import new_id
+from .connection import KernelConnection
+from .request import KernelRequest
+from .wire import Message
+
+if TYPE_CHECKING:
+    from .connection import Logger
+
+__all__ = ["JupyterClient"]
+
+
+class JupyterClient:
+    """Lists, starts, stops, restarts and interrupts kernels, and runs code in them.
+
+    Parameters
+    ----------
+    manager : jupyter_client.MultiKernelManager, optional
+        The server's own, also one that goes through a gateway; else a private one, whose kernels end with
+        `close`.
+    sessions : jupyter_server SessionManager, optional
+        Where a kernel that is started here is entered, so that JupyterLab lists it with a name.
+
+    Examples
+    --------
+    >>> client = JupyterClient()
+    >>> kernel_id = await client.start("python3")
+    >>> request = await client.execute(kernel_id, "print(6 * 7)", print)
+    >>> reply = await request.ended
+    >>> await client.close()
+    """
+
+    def __init__(self, manager: Any = None, *, sessions: Any = None, logger: Logger | None = None) -> None:
+        self._private = manager is None
+        self._multi = manager if manager is not None else _private_manager()
+        self._sessions = sessions
+        self._logger: Logger = logger or logging.getLogger(__name__)
+        self._connections: dict[str, KernelConnection] = {}
+        self._connecting: dict[str, asyncio.Lock] = {}
+        self._session_of: dict[str, str] = {}
+        self._context: Any = None
+
+    # -- kernels -----------------------------------------------------------------------------------
+
+    async def specs(self) -> dict[str, dict[str, Any]]:
+        """What can be started: kernelspecs by name, each with its ``spec`` and ``resource_dir``."""
+        found = await ensure_async(self._multi.kernel_spec_manager.get_all_specs())
+        return dict(found)
+
+    async def list(self) -> list[dict[str, Any]]:
+        """The kernels that there are: ``id``, ``name`` and what else the manager says of each."""
+        if hasattr(self._multi, "list_kernels"):
+            return list(await ensure_async(self._multi.list_kernels()))
+        kernels = ((id, self._multi.get_kernel(id)) for id in self._multi.list_kernel_ids())
+        return [{"id": id, "name": kernel.kernel_name} for id, kernel in kernels]
+
+    async def start(
+        self,
+        name: str,
+        *,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        title: str | None = None,
+        path: str = "",
+    ) -> str:
+        """Start a kernel and return its identifier; `execute` waits until it is ready.
+
+        Parameters
+        ----------
+        name : str
+            Of the kernelspec.
+        cwd : str, optional
+            The directory in which it starts.
+        env : mapping, optional
+            All its environment variables; else the server's own.
+        title, path : str
+            How JupyterLab's list of running sessions calls it, and where it belongs.
+
+        Raises
+        ------
+        UnknownEnvironment
+            There is no such kernelspec.
+        EnvironmentFailed
+            It could not be started.
+        """
+        from jupyter_client.kernelspec import NoSuchKernel
+
+        options: dict[str, Any] = {"kernel_name": name}
+        options |= {key: value for key, value in (("cwd", cwd), ("env", env)) if value is not None}
+        try:
+            kernel_id = str(await ensure_async(self._multi.start_kernel(**options)))
+        except NoSuchKernel:
+            raise UnknownEnvironment(f"There is no kernel {name!r} here.", field="environment") from None
+        except Exception as error:
+            raise EnvironmentFailed(f"The kernel {name} could not be started: {error}.") from error
+        if self._sessions is not None:
+            await self._enter(kernel_id, title or name, path)
+        return kernel_id
+
+    async def _enter(self, kernel_id: str, title: str, path: str) -> None:
+        try:
+            # JupyterLab opens a console on one of this type; two sessions may not have one path.
+            model = await self._sessions.create_session(
+                path=f"{path or 'exec'}-{kernel_id}", name=title, type="console", kernel_id=kernel_id
+            )
+            self._session_of[kernel_id] = model["id"]
+        except Exception:
+            self._logger.warning("Kernel %s could not be listed as a session.", kernel_id, exc_info=True)
+
+    async def stop(self, kernel_id: str, *, now: bool = False) -> None:
+        """Shut a kernel down; nothing happens where it is gone already."""
+        await self.disconnect(kernel_id)
+        session = self._session_of.pop(kernel_id, None)
+        if kernel_id in self._multi:
+            with contextlib.suppress(KeyError):
+                await ensure_async(self._multi.shutdown_kernel(kernel_id, now=now))
+        if session is not None:
+            # After the kernel: a session whose kernel is gone leaves the list by itself when it is read.
+            with contextlib.suppress(Exception):
+                await self._sessions.get_session(session_id=session)
+
+    async def restart(self, kernel_id: str, *, now: bool = False) -> None:
+        """Restart a kernel; its connection is made anew with the next request.
+
+        With `now` it is killed, and not asked first. Raises `NotFound`, and `EnvironmentFailed` where it
+        does not start again.
+        """
+        self._check(kernel_id)
+        await self.disconnect(kernel_id)
+        try:
+            await ensure_async(self._multi.restart_kernel(kernel_id, now=now))
+        except Exception as error:
+            raise EnvironmentFailed(f"The kernel could not be restarted: {error}.") from error
+
+    async def interrupt(self, kernel_id: str) -> None:
+        """Interrupt what a kernel does. Raises `NotFound`."""
+        self._check(kernel_id)
+        try:
+            await ensure_async(self._multi.interrupt_kernel(kernel_id))
+        except Exception as error:
+            raise EnvironmentFailed(f"The kernel could not be interrupted: {error}.") from error
+
+    def has(self, kernel_id: str) -> bool:
+        """Whether there is such a kernel."""
+        return kernel_id in self._multi
+
+    def _check(self, kernel_id: str) -> None:
+        if kernel_id not in self._multi:
+            raise NotFound(f"There is no kernel {kernel_id[:64]!r}; it may have been shut down.")
+
+    # -- code --------------------------------------------------------------------------------------
+
+    async def execute(
+        self, kernel_id: str, code: str, take: Callable[[Message], None], **options: Any
+    ) -> KernelRequest:
+        """Run code in a kernel: see `KernelConnection.execute`; its end is the request's ``ended``."""
+        return await (await self.connect(kernel_id)).execute(code, take, **options)
+
+    async def connect(self, kernel_id: str, *, seconds: float = 60.0) -> KernelConnection:
+        """The connection to a kernel, made where there is none.
+
+        Raises `NotFound`, and `EnvironmentFailed` where the kernel does not answer.
+        """
+        self._check(kernel_id)
+        async with self._connecting.setdefault(kernel_id, asyncio.Lock()):
+            known = self._connections.get(kernel_id)
+            if known is not None and known.alive:
+                return known
+            await self._drop(kernel_id)
+            made = KernelConnection(
+                kernel_id, lambda: self._multi.get_kernel(kernel_id), self._make_client, self._logger
+            )
+            await made.open(seconds)
+            self._connections[kernel_id] = made
+            return made
+
+    async def disconnect(self, kernel_id: str) -> None:
+        """End the connection to a kernel, which goes on."""
+        async with self._connecting.setdefault(kernel_id, asyncio.Lock()):
+            await self._drop(kernel_id)
+        if kernel_id not in self._multi:
+            self._connecting.pop(kernel_id, None)
+
+    async def _drop(self, kernel_id: str) -> None:
+        known = self._connections.pop(kernel_id, None)
+        if known is not None:
+            await known.close()
+
+    def _make_client(self, manager: Any) -> Any:
+        # An identity of its own: with that of the manager's other clients, one of the two would hear nothing.
+        session = manager.session.clone()
+        session.session = new_id()
+        options = {"session": session}
+        if not getattr(manager, "kernel_url", None):  # a gateway's client has no sockets
+            options["context"] = self._sockets()
+        return manager.client(**options)
+
+    def _sockets(self) -> Any:
+        if self._context is None:
+            import zmq.asyncio
+
+            self._context = zmq.asyncio.Context()
+            # Without a mark at which messages are dropped: what is kept of them is bounded further on.
+            self._context.setsockopt(zmq.RCVHWM, 0)
+        return self._context
+
+    async def close(self) -> None:
+        """End the connections, and the kernels of a private manager."""
+        for kernel_id in list(self._connections):
+            with contextlib.suppress(ExecError):
+                await self.disconnect(kernel_id)
+        if self._private:
+            await ensure_async(self._multi.shutdown_all(now=True))
+        if self._context is not None:
+            self._context.destroy(linger=0)
+            self._context = None
+
+
+def _private_manager() -> Any:
+    from jupyter_client.multikernelmanager import AsyncMultiKernelManager
+
+    return AsyncMultiKernelManager()

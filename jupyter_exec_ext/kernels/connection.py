@@ -1,0 +1,208 @@
+"""`KernelConnection`: the one connection to a kernel, and the requests that go over it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ..errors import EnvironmentFailed, ExecError, SessionLost
+from .request import KernelRequest
+from .watch import Watch
+from .wire import CHANNELS, Message, Wire, open_wire
+
+if TYPE_CHECKING:
+    import logging
+
+    Logger = logging.Logger | logging.LoggerAdapter[Any]
+
+__all__ = ["KernelConnection"]
+
+#: Seconds of messages without a pause, after which the event loop gets a turn.
+SLICE = 0.005
+#: How many requests that have ended are remembered, so that their late output is known as theirs.
+REMEMBERED = 256
+#: Seconds between two questions to a kernel that has not answered yet, on the control and shell channel.
+NUDGES = (0.2, 2.0)
+#: Seconds for the last messages of a kernel that is gone to come out of the socket.
+LAST_WORDS = 0.3
+
+
+class KernelConnection:
+    """Messages from and to one kernel, each filed under the request it belongs to.
+
+    Parameters
+    ----------
+    kernel_id : str
+    manager : callable
+        Returns the kernel's manager; raises KeyError (or tornado's 404) once there is none.
+    make_client : callable
+        Makes a client of that manager, not started.
+    logger : logging.Logger
+    """
+
+    def __init__(
+        self, kernel_id: str, manager: Callable[[], Any], make_client: Callable[[Any], Any], logger: Logger
+    ) -> None:
+        self.kernel_id = kernel_id
+        #: What the kernel says of itself (``kernel_info_reply``), once it has.
+        self.info: dict[str, Any] = {}
+        self.lost: ExecError | None = None
+        self._manager, self._make_client, self._logger = manager, make_client, logger
+        self._wire: Wire | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._requests: OrderedDict[str, KernelRequest] = OrderedDict()
+        self._nudges: set[str] = set()
+        self._heard = asyncio.Event()
+        self._watch = Watch(manager, self.ask)
+
+    # -- life ------------------------------------------------------------------------------------------
+
+    async def open(self, seconds: float = 60.0) -> None:
+        """Connect, and wait until the kernel has answered.
+
+        Raises
+        ------
+        EnvironmentFailed
+            It did not, in that time, or it is gone.
+        """
+        try:
+            self._wire = await open_wire(self._make_client(self._manager()))
+            self._tasks = [asyncio.create_task(self._read(name)) for name in CHANNELS]
+            await asyncio.wait_for(self._greet(), seconds)
+        except asyncio.TimeoutError:
+            await self.close()
+            raise EnvironmentFailed(f"The kernel did not answer within {seconds:g} s.") from None
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _greet(self) -> None:
+        """Ask until something comes back on iopub: only then is nothing of what follows missed."""
+        pause, shell_pause = NUDGES
+        loop = asyncio.get_running_loop()
+        next_shell = loop.time()
+        while not self._heard.is_set():
+            self.ask()
+            if loop.time() >= next_shell:
+                self.ask("shell")  # a kernel may know the question only there
+                next_shell += shell_pause
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._heard.wait(), pause)
+            if self.lost is not None:
+                raise EnvironmentFailed(f"The kernel did not start: {self.lost.message}")
+            if not self._heard.is_set():
+                await self._watch.check_alive()
+
+    def ask(self, channel: str = "control") -> None:
+        """Ask the kernel who it is; the answer is noticed when it comes."""
+        self._nudges.add(self._send(channel, "kernel_info_request", {}))
+
+    async def close(self) -> None:
+        """End the connection; whoever waits for an answer is told that it is gone. May be called twice."""
+        self._lose(SessionLost("The connection to the kernel was closed."))
+        wire, self._wire = self._wire, None
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if wire is not None:
+            await wire.close()
+
+    @property
+    def alive(self) -> bool:
+        """Whether a request can be sent."""
+        return self._wire is not None and self.lost is None
+
+    # -- requests --------------------------------------------------------------------------------------
+
+    async def execute(
+        self,
+        code: str,
+        take: Callable[[Message], None],
+        *,
+        store_history: bool = True,
+        silent: bool = False,
+        allow_stdin: bool = False,
+    ) -> KernelRequest:
+        """Ask the kernel to run something, and return at once.
+
+        Parameters
+        ----------
+        take : callable
+            Gets every message that belongs to it but its status, also those that come after its end;
+            it must be quick and not raise.
+        """
+        content = {
+            "code": code,
+            "silent": silent,
+            "store_history": store_history,
+            "user_expressions": {},
+            "allow_stdin": allow_stdin,
+            "stop_on_error": False,  # what others have asked of this kernel is theirs
+        }
+        request = KernelRequest(self._send("shell", "execute_request", content), take)
+        self._requests[request.id] = request
+        while len(self._requests) > REMEMBERED and next(iter(self._requests.values())).over:
+            self._requests.popitem(last=False)
+        if self._watch.idle:
+            self._watch.start(self._pending, self._fail)
+        return request
+
+    def answer(self, asked: Message, value: str) -> None:
+        """Answer an ``input_request``."""
+        self._send("stdin", "input_reply", {"value": value, "status": "ok"}, asked.header)
+
+    def _send(self, channel: str, kind: str, content: dict[str, Any], parent: Any = None) -> str:
+        if self._wire is None or self.lost is not None:
+            raise self.lost or SessionLost("The connection to the kernel was closed.")
+        return self._wire.send(channel, kind, content, parent)
+
+    def _pending(self) -> bool:
+        return any(not request.over for request in reversed(self._requests.values()))
+
+    async def _fail(self, error: ExecError) -> None:
+        await asyncio.sleep(LAST_WORDS)
+        self._lose(error)
+
+    def _lose(self, error: ExecError) -> None:
+        self.lost = self.lost or error
+        self._watch.stop()
+        self._heard.set()
+        for request in self._requests.values():
+            request.fail(self.lost)
+
+    # -- reading ---------------------------------------------------------------------------------------
+
+    async def _read(self, channel: str) -> None:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + SLICE
+        try:
+            while self._wire is not None:
+                message = await self._wire.receive(channel)
+                if message is None:
+                    self._logger.warning("Kernel %s sent something that is no message.", self.kernel_id)
+                else:
+                    self._route(message)
+                if loop.time() > until:
+                    await asyncio.sleep(0)
+                    until = loop.time() + SLICE
+        except ExecError as error:
+            self._lose(error)
+        except Exception as error:
+            self._lose(SessionLost(f"The connection to the kernel broke: {error}."))
+
+    def _route(self, message: Message) -> None:
+        if message.type == "kernel_info_reply":
+            self.info = message.content
+        if message.channel == "iopub" and (message.parent in self._nudges or message.type == "iopub_welcome"):
+            self._heard.set()
+        if message.parent in self._nudges:
+            self._watch.heard(message.kernel)
+            if message.type == "kernel_info_reply":
+                self._nudges.discard(message.parent)
+            return
+        request = self._requests.get(message.parent)
+        if request is not None:
+            request.put(message)

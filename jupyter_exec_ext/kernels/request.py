@@ -1,0 +1,88 @@
+"""`KernelRequest`: one execute request, from its sending to its two ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import ExecError
+from .wire import Message
+
+__all__ = ["KernelRequest"]
+
+#: Seconds from one of a request's two ends to the other, after which the other counts as lost.
+SECOND_END = 5.0
+
+
+class KernelRequest:
+    """What was asked of a kernel.
+
+    It has ended once both the reply (on the shell channel) and the kernel's ``idle`` (on iopub) are
+    there: they come by two ways, and only after the second is all the output there.
+
+    Parameters
+    ----------
+    id : str
+        Of the request's message.
+    take : callable
+        Gets the messages that belong to it.
+    """
+
+    def __init__(self, id: str, take: Callable[[Message], None]) -> None:
+        self.id = id
+        #: Set when the kernel has begun with it, so that it waits for nobody else.
+        self.began = asyncio.Event()
+        self.ended: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._take = take
+        self._reply: dict[str, Any] | None = None
+        self._idle = False
+        self._last_wait: asyncio.TimerHandle | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended."""
+        return self.ended.done()
+
+    def put(self, message: Message) -> None:
+        """Take a message that belongs to it."""
+        if message.type == "status":
+            self._state(message.content.get("execution_state"))
+        elif message.type == "execute_reply":
+            self._reply = message.content
+            self._settle()
+        else:
+            self.began.set()
+            self._take(message)
+
+    def _state(self, state: object) -> None:
+        if state == "busy":
+            self.began.set()
+        elif state == "idle":
+            self._idle = True
+            self._settle()
+
+    def _settle(self) -> None:
+        if self.over:
+            return
+        if self._reply is not None and self._idle:
+            self._finish()
+        elif self._last_wait is None:
+            # A kernel that forgets one of the two is still a kernel.
+            self._last_wait = asyncio.get_running_loop().call_later(SECOND_END, self._finish)
+
+    def _finish(self) -> None:
+        if self._last_wait is not None:
+            self._last_wait.cancel()
+        self.began.set()
+        if not self.over:
+            self.ended.set_result(self._reply or {"status": "ok"})
+
+    def fail(self, error: ExecError) -> None:
+        """It will have no end of its own."""
+        if self._last_wait is not None:
+            self._last_wait.cancel()
+        if not self.over:
+            self.began.set()
+            self.ended.set_exception(error)
+            self.ended.exception()  # whoever does not wait for it need not be told

@@ -1,0 +1,108 @@
+"""`Watch`: whether a kernel that works on something is still there, and still the same."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from jupyter_core.utils import ensure_async
+
+from ..errors import ExecError, KernelDied, SessionLost
+
+__all__ = ["Watch"]
+
+#: Seconds between looks, and between questions to the kernel itself.
+LOOK, ASK = 0.25, 1.0
+#: Seconds that a look may take: a gateway is asked by HTTP.
+PATIENCE = 3.0
+
+GONE = "The kernel was shut down while this ran."
+RESTARTED = "The kernel was restarted by somebody else while this ran; what it had printed is kept."
+
+
+class Watch:
+    """Looks after a kernel while something is asked of it, and is quiet otherwise.
+
+    Parameters
+    ----------
+    manager : callable
+        Returns the kernel's manager; raises once there is none.
+    ask : callable
+        Asks the kernel who it is; the answer comes to `heard`.
+    """
+
+    def __init__(self, manager: Callable[[], Any], ask: Callable[[], None]) -> None:
+        self._manager, self._ask = manager, ask
+        self._task: asyncio.Task[None] | None = None
+        self._kernel = ""
+        self._restarted = False
+
+    @property
+    def idle(self) -> bool:
+        """Whether it looks after nothing."""
+        return self._task is None or self._task.done()
+
+    def start(self, pending: Callable[[], bool], fail: Callable[[ExecError], Awaitable[None]]) -> None:
+        """Look until nothing is pending; say what has become of the kernel where it is gone."""
+        self._task = asyncio.create_task(self._look(pending, fail))
+
+    def stop(self) -> None:
+        """Look no further."""
+        if self._task is not None and self._task is not asyncio.current_task():
+            self._task.cancel()
+
+    def heard(self, kernel: str) -> None:
+        """The kernel answered; its messages bear another name once it is another process."""
+        self._restarted = self._restarted or bool(self._kernel and kernel != self._kernel)
+        self._kernel = kernel or self._kernel
+
+    async def _look(self, pending: Callable[[], bool], fail: Callable[[ExecError], Awaitable[None]]) -> None:
+        loop = asyncio.get_running_loop()
+        process, asked = _process_of(self._manager_or_none()), loop.time()
+        while pending():
+            await asyncio.sleep(LOOK)
+            if not pending():
+                return
+            try:
+                await self.check_alive()
+                now = _process_of(self._manager_or_none())
+                if self._restarted or now != process:
+                    raise SessionLost(RESTARTED)
+                if loop.time() - asked > ASK:
+                    self._ask()
+                    asked = loop.time()
+            except ExecError as error:
+                await fail(error)
+                return
+
+    def _manager_or_none(self) -> Any:
+        with contextlib.suppress(Exception):  # KeyError, or tornado's 404
+            return self._manager()
+        return None
+
+    async def check_alive(self) -> None:
+        """Raises `KernelDied` or `SessionLost` where the kernel is not there any more."""
+        manager = self._manager_or_none()
+        if manager is None:
+            raise SessionLost(GONE)
+        with contextlib.suppress(asyncio.TimeoutError):
+            if not await asyncio.wait_for(ensure_async(manager.is_alive()), PATIENCE):
+                raise KernelDied(_epitaph(manager), code=_exit_code(manager))
+
+
+def _process_of(manager: Any) -> object:
+    return getattr(getattr(manager, "provisioner", None), "pid", None)
+
+
+def _exit_code(manager: Any) -> int | None:
+    process = getattr(getattr(manager, "provisioner", None), "process", None)
+    code = getattr(process, "returncode", None)
+    return code if isinstance(code, int) else None
+
+
+def _epitaph(manager: Any) -> str:
+    code = _exit_code(manager)
+    how = "" if code is None else f" by signal {-code}" if code < 0 else f" with exit code {code}"
+    return f"The kernel died{how}; its variables are gone, what it had printed is kept."

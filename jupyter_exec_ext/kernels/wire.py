@@ -1,0 +1,168 @@
+"""`Wire`: messages from and to one kernel, over ZeroMQ or through a gateway.
+
+A seam of two methods, so that what is above it knows nothing of sockets. Messages are read as raw
+frames: what is too large to be kept is not unpacked, and what takes long to unpack is unpacked in a
+thread, since the server's event loop does this work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from jupyter_core.utils import ensure_async
+
+from ..errors import SessionLost
+
+if TYPE_CHECKING:
+    from jupyter_client.asynchronous.client import AsyncKernelClient
+
+__all__ = ["CHANNELS", "Message", "Wire", "open_wire"]
+
+CHANNELS = ("shell", "iopub", "stdin", "control")
+#: Bytes of a message that are unpacked in a thread: a megabyte takes some 10 ms.
+HEAVY = 256 * 1024
+#: Bytes of a message whose content is not unpacked at all: it is far more than is kept of one execution.
+HUGE = 32 * 1024 * 1024
+#: Seconds between looks at a gateway's queues, which cannot wake us: while something comes, and at rest.
+PAUSES = (0.002, 0.05)
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message of the Jupyter protocol, as far as it is needed here.
+
+    Parameters
+    ----------
+    channel, type : str
+    parent : str
+        The ``msg_id`` of the request it belongs to; "" where it belongs to none.
+    kernel : str
+        The session in its header: it changes when the kernel's process does.
+    content : dict
+        Empty where it was too large.
+    size : int
+        Bytes, also of what was not unpacked.
+    """
+
+    channel: str
+    type: str
+    parent: str
+    kernel: str
+    content: dict[str, Any] = field(default_factory=dict)
+    size: int = 0
+    header: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def huge(self) -> bool:
+        """Whether its content was left out."""
+        return self.size > HUGE
+
+
+class Wire(ABC):
+    """The channels of one kernel."""
+
+    def __init__(self, client: AsyncKernelClient) -> None:
+        self._client = client
+
+    @abstractmethod
+    async def receive(self, channel: str) -> Message | None:
+        """The next message of a channel; None for one that is none. Raises `SessionLost`."""
+
+    def send(self, channel: str, kind: str, content: Mapping[str, Any], parent: Any = None) -> str:
+        """Send a message and return its identifier. Raises `SessionLost`."""
+        message = self._client.session.msg(kind, dict(content), parent=parent)
+        try:
+            getattr(self._client, f"{channel}_channel").send(message)
+        except Exception as error:  # a websocket raises what its library has
+            raise SessionLost(f"The connection to the kernel broke: {error}.") from error
+        return str(message["header"]["msg_id"])
+
+    async def close(self) -> None:
+        """Close the channels."""
+        self._client.stop_channels()
+
+
+class ZmqWire(Wire):
+    """Over the kernel's own sockets."""
+
+    def __init__(self, client: AsyncKernelClient) -> None:
+        super().__init__(client)
+        self._thread = asyncio.Lock()
+
+    def _socket(self, channel: str) -> Any:
+        return getattr(self._client, f"{channel}_channel").socket
+
+    async def receive(self, channel: str) -> Message | None:
+        """The next message of a channel."""
+        frames = await self._socket(channel).recv_multipart(copy=False)
+        size = sum(len(frame) for frame in frames)
+        if size < HEAVY:
+            return self._unpack(channel, frames, size)
+        async with self._thread:  # the session's memory of signatures is for one thread
+            return await asyncio.to_thread(self._unpack, channel, frames, size)
+
+    def _unpack(self, channel: str, frames: list[Any], size: int) -> Message | None:
+        session = self._client.session
+        try:
+            _, parts = session.feed_identities(frames, copy=False)
+            if size > HUGE:
+                parts = [bytes(part.bytes) for part in parts[:4]]
+                return _message(
+                    channel,
+                    {"header": session.unpack(parts[1]), "parent_header": session.unpack(parts[2])},
+                    size,
+                )
+            return _message(channel, session.deserialize(parts, copy=False), size)
+        except (ValueError, TypeError, KeyError, IndexError):
+            return None  # not signed with the kernel's key, or not a message
+
+
+class QueueWire(Wire):
+    """Through the queues of a gateway's client, which a thread fills from a websocket."""
+
+    async def receive(self, channel: str) -> Message | None:
+        """The next message of a channel."""
+        waiting = getattr(self._client, f"{channel}_channel")
+        pause, longest = PAUSES
+        while True:
+            with contextlib.suppress(queue.Empty):
+                raw = waiting.get_nowait()
+                return _message(channel, raw, len(str(raw.get("content", ""))))
+            if waiting.response_router_finished:
+                raise SessionLost("The gateway closed the connection to the kernel.")
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, longest)
+
+    async def close(self) -> None:
+        """Close the channels; the websocket's thread is waited for in another one."""
+        await asyncio.to_thread(self._client.stop_channels)
+
+
+async def open_wire(client: AsyncKernelClient) -> Wire:
+    """Open the channels of a kernel's client, of whichever kind it is."""
+    start: Callable[..., Any] = client.start_channels  # of a gateway's client it is a coroutine
+    await ensure_async(start(hb=False))
+    zmq = hasattr(client.shell_channel, "socket")
+    return ZmqWire(client) if zmq else QueueWire(client)
+
+
+def _message(channel: str, raw: Mapping[str, Any], size: int) -> Message | None:
+    header, parent = raw.get("header"), raw.get("parent_header") or {}
+    content = raw.get("content", {})
+    if not (isinstance(header, dict) and isinstance(parent, dict) and isinstance(content, dict)):
+        return None
+    return Message(
+        channel=channel,
+        type=str(header.get("msg_type", "")),
+        parent=str(parent.get("msg_id", "")),
+        kernel=str(header.get("session", "")),
+        content=content,
+        size=size,
+        header=header,
+    )
