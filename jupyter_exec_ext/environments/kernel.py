@@ -69,13 +69,14 @@ class KernelEnvironment(PythonEnvironment):
         }
 
     @property
-    def _is_ipython(self) -> bool:
+    def is_ipython(self) -> bool:
+        """Whether its kernels are IPython's, with its magics."""
         return self.own_language.name == "python" and any(map(_IPYTHON.match, self._argv))
 
     def languages(self) -> dict[str, Language]:
         """Return the kernel's own language, and those it has a cell magic for."""
         own = self.own_language
-        if not self._is_ipython:
+        if not self.is_ipython:
             return {own.name: own}
         others = {name: language for name, language in super().languages().items() if name in _IPYTHON_MAGICS}
         return {

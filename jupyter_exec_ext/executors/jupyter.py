@@ -14,6 +14,7 @@ from ..errors import Conflict, EnvironmentFailed, ExecError, InvalidRequest, Ker
 from ..events import Event
 from ..kernels.client import JupyterClient
 from ..kernels.connection import KernelConnection
+from ..kernels.startup import startup_code
 from ..languages import Language
 from ..models import CodeBlock
 from .base import CodeExecutor, RunOptions, checked
@@ -92,10 +93,24 @@ class JupyterCodeExecutor(CodeExecutor):
         elif self.kernel_id is None or not self.client.has(self.kernel_id):
             raise EnvironmentFailed(f"There is no kernel {self.kernel_id!r} any more; attach to another one.")
         try:
-            await self.client.connect(self.kernel_id)
+            await self._furnish(await self.client.connect(self.kernel_id))
         except BaseException:
             await self._end()
             raise
+
+    async def _furnish(self, connection: KernelConnection) -> KernelConnection:
+        """Prepare a kernel that has just started; somebody else's stays as it is."""
+        if not self.attached and self.environment.is_ipython:
+            code = startup_code(self.environment.preload)
+            request = await connection.execute(code, lambda message: None, silent=True, store_history=False)
+            await request.ended
+        return connection
+
+    async def _restart(self, *, now: bool = False) -> KernelConnection:
+        if self.kernel_id is None:
+            raise SessionLost("The session was stopped.")
+        await self.client.restart(self.kernel_id, now=now)
+        return await self._furnish(await self.client.connect(self.kernel_id))
 
     async def _start_kernel(self) -> str:
         if not self.workspace.is_dir():
@@ -132,9 +147,8 @@ class JupyterCodeExecutor(CodeExecutor):
         """Begin with empty state; a run that goes on is lost."""
         self._stopped = False
         async with self._life:
-            if self.alive and self.kernel_id is not None:
-                await self.client.restart(self.kernel_id)
-                await self.client.connect(self.kernel_id)
+            if self.alive:
+                await self._restart()
             else:
                 await self._begin()
 
@@ -155,15 +169,14 @@ class JupyterCodeExecutor(CodeExecutor):
             except KernelDied:
                 if self.attached:
                     raise
-                await self.client.restart(self.kernel_id, now=True)
-                return await self.client.connect(self.kernel_id)
+                return await self._restart(now=True)
 
     async def revive(self) -> None:
         """Restart a kernel that does not react any more."""
         async with self._life:
             with contextlib.suppress(NotFound):
-                if self.kernel_id is not None and not self._stopped:
-                    await self.client.restart(self.kernel_id, now=True)
+                if not self._stopped:
+                    await self._restart(now=True)
 
     # -- runs ----------------------------------------------------------------------------------------
 

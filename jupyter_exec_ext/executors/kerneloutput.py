@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
 
+from .. import text as texts
 from ..events import Event, EventType
 from ..kernels.wire import Message
 
@@ -50,7 +52,7 @@ class KernelOutput:
             self.truncated = True
             return
         if message.type == "stream":
-            text = str(message.content.get("text", ""))
+            text = _writable(str(message.content.get("text", "")))
             if text:
                 self._print("stderr" if message.content.get("name") == "stderr" else "stdout", text)
         elif message.type in _SHOWN:
@@ -58,7 +60,7 @@ class KernelOutput:
         elif message.type == "clear_output":
             self._add(Event("clear_output", {"wait": bool(message.content.get("wait"))}), 0)
         elif message.type == "error":
-            event = Event("error", _error(message.content))
+            event = Event("error", _writable(_error(message.content)))
             self._add(event, _size(event.data))
 
     def show(self, data: dict[str, Any]) -> None:
@@ -71,11 +73,12 @@ class KernelOutput:
         if not isinstance(data, dict):
             return
         shown: dict[str, Any] = {"data": data, "metadata": message.content.get("metadata") or {}}
+        shown = _writable(shown)
         if message.type == "execute_result":
             shown["execution_count"] = message.content.get("execution_count")
         transient = message.content.get("transient")
         if transient and isinstance(transient, dict):
-            shown["transient"] = transient
+            shown["transient"] = _writable(transient)
         size = message.size
         if size > min(DISPLAY_LIMIT, self._limit):
             shown["data"] = _within(data, min(DISPLAY_LIMIT, self._limit))
@@ -178,6 +181,17 @@ def _error(content: dict[str, Any]) -> dict[str, Any]:
         "evalue": str(content.get("evalue", ""))[:100_000],
         "traceback": [str(line)[:100_000] for line in lines[:500]] if isinstance(lines, list) else [],
     }
+
+
+def _writable(value: Any) -> Any:
+    """The same, without what JSON cannot hold: lone surrogates, and numbers that are none."""
+    if isinstance(value, str):
+        return value if value.isascii() else texts.shown(value)
+    if isinstance(value, dict):
+        return {_writable(str(name)): _writable(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_writable(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _size(value: Any) -> int:

@@ -19,6 +19,7 @@ LOOK, ASK = 0.25, 1.0
 PATIENCE = 3.0
 
 GONE = "The kernel was shut down while this ran."
+ENDED = "The kernel was shut down or restarted by somebody else while this ran; what it had printed is kept."
 RESTARTED = "The kernel was restarted by somebody else while this ran; what it had printed is kept."
 
 
@@ -89,6 +90,8 @@ class Watch:
             raise SessionLost(GONE)
         with contextlib.suppress(asyncio.TimeoutError):
             if not await asyncio.wait_for(ensure_async(manager.is_alive()), PATIENCE):
+                if getattr(manager, "shutting_down", False):  # somebody ends it, or restarts it
+                    raise SessionLost(ENDED)
                 raise KernelDied(_epitaph(manager), code=_exit_code(manager))
 
 

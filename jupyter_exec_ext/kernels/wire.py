@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import queue
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from hmac import compare_digest
 from typing import TYPE_CHECKING, Any
 
 from jupyter_core.utils import ensure_async
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CHANNELS", "Message", "Wire", "open_wire"]
 
+#: What stands between a message's addresses and its parts.
+DELIM = b"<IDS|MSG>"
 CHANNELS = ("shell", "iopub", "stdin", "control")
 #: Bytes of a message that are unpacked in a thread: a megabyte takes some 10 ms.
 HEAVY = 256 * 1024
@@ -93,34 +97,46 @@ class ZmqWire(Wire):
 
     def __init__(self, client: AsyncKernelClient) -> None:
         super().__init__(client)
-        self._thread = asyncio.Lock()
+        self._ready: dict[str, Any] = {}
 
     def _socket(self, channel: str) -> Any:
         return getattr(self._client, f"{channel}_channel").socket
 
     async def receive(self, channel: str) -> Message | None:
         """The next message of a channel."""
-        frames = await self._socket(channel).recv_multipart(copy=False)
-        size = sum(len(frame) for frame in frames)
+        frames = self._at_once(channel) or await self._socket(channel).recv_multipart(copy=False)
+        size = sum(map(len, frames))
         if size < HEAVY:
             return self._unpack(channel, frames, size)
-        async with self._thread:  # the session's memory of signatures is for one thread
-            return await asyncio.to_thread(self._unpack, channel, frames, size)
+        return await asyncio.to_thread(self._unpack, channel, frames, size)
+
+    def _at_once(self, channel: str) -> list[Any] | None:
+        """A message that is there already: what asyncio does for each takes as long as all the rest."""
+        import zmq
+
+        plain = self._ready.get(channel)
+        if plain is None:
+            plain = self._ready[channel] = zmq.Socket.shadow(self._socket(channel).underlying)
+        try:
+            frames: list[Any] = plain.recv_multipart(zmq.NOBLOCK, copy=False)
+        except zmq.Again:
+            return None
+        return frames
 
     def _unpack(self, channel: str, frames: list[Any], size: int) -> Message | None:
+        """Read the parts that are needed. Jupyter's own `Session.deserialize` takes five times as long."""
         session = self._client.session
+        parts = [frame.bytes for frame in frames]
         try:
-            _, parts = session.feed_identities(frames, copy=False)
-            if size > HUGE:
-                parts = [bytes(part.bytes) for part in parts[:4]]
-                return _message(
-                    channel,
-                    {"header": session.unpack(parts[1]), "parent_header": session.unpack(parts[2])},
-                    size,
-                )
-            return _message(channel, session.deserialize(parts, copy=False), size)
-        except (ValueError, TypeError, KeyError, IndexError):
-            return None  # not signed with the kernel's key, or not a message
+            signature, header, parent, metadata, content = parts[parts.index(DELIM) + 1 :][:5]
+            if session.auth is not None and not compare_digest(
+                session.sign([header, parent, metadata, content]), signature
+            ):
+                return None
+            raw = {"header": json.loads(header), "parent_header": json.loads(parent)}
+            return _message(channel, raw if size > HUGE else {**raw, "content": json.loads(content)}, size)
+        except ValueError:
+            return None
 
 
 class QueueWire(Wire):

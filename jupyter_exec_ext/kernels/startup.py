@@ -1,0 +1,53 @@
+"""What a kernel of IPython is given before its first cell: see `startup_code`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+__all__ = ["startup_code"]
+
+# A thread prints for the cell that started it, also once another one runs: ipykernel finds the cell in a
+# context variable, which threads have inherited by themselves only since Python 3.14. The context is
+# entered below `run`, so that no traceback shows it.
+_THREADS = """
+def _start():
+    import contextvars, functools, sys, threading
+    if getattr(sys.flags, "thread_inherit_context", False):
+        return
+    plain = threading.Thread.start
+    @functools.wraps(plain)
+    def start(self):
+        if not self._started.is_set():
+            self._bootstrap_inner = functools.partial(contextvars.copy_context().run, self._bootstrap_inner)
+        return plain(self)
+    threading.Thread.start = start
+try:
+    _start()
+finally:
+    del _start
+"""
+
+# Whatever a module raises, the kernel goes on without it.
+_PRELOAD = """
+def _preload(names):
+    import importlib
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except BaseException:
+            pass
+_preload({names!r})
+del _preload
+"""
+
+
+def startup_code(preload: Iterable[str] = ()) -> str:
+    """The code that runs, silently, in a new kernel of IPython.
+
+    Parameters
+    ----------
+    preload : iterable of str
+        Modules to import, so that the first cell need not.
+    """
+    names = list(preload)
+    return _THREADS + (_PRELOAD.format(names=names) if names else "")
