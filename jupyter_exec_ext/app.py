@@ -116,6 +116,8 @@ class ExecApp(ExtensionApp):
     async def _start_parts(self, serverapp: ServerApp) -> None:
         from .environments.registry import EnvironmentRegistry
         from .executors.factory import CodeExecutorFactory
+        from .kernels.client import JupyterClient
+        from .kernels.specs import KernelSpecs
         from .lease import Lease
         from .log import EventLog
         from .manager import ExecutionManager
@@ -128,7 +130,10 @@ class ExecApp(ExtensionApp):
         log = EventLog(parent=self)
         self.registry = EnvironmentRegistry(parent=self, root_dir=serverapp.root_dir)
         self._parts.push_async_callback(self.registry.stop)
-        factory = CodeExecutorFactory(self.executor_settings)
+        kernels = JupyterClient(serverapp.kernel_manager, sessions=serverapp.session_manager, logger=self.log)
+        self._parts.push_async_callback(kernels.close)
+        self.registry.kernelspecs = KernelSpecs(kernels, self.log).found
+        factory = CodeExecutorFactory({**self.executor_settings, "client": kernels})
         await asyncio.to_thread(self._warn_of_settings, factory)
         self.manager = ExecutionManager(
             parent=self,

@@ -121,13 +121,20 @@ class ExecutionRequest(Strict):
 
 
 class SessionRequest(Strict):
-    """``POST sessions``."""
+    """``POST sessions``; with `kernel_id`, in a kernel that runs already."""
 
     environment: Name | None = None
     path: Path | None = None
     name: Title | None = None
+    kernel_id: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
 
-    _names = field_validator("path", "name")(lambda text: text and no_nul(text))
+    _names = field_validator("path", "name", "kernel_id")(lambda text: text and no_nul(text))
+
+    @model_validator(mode="after")
+    def _kernels_only(self) -> SessionRequest:
+        if self.kernel_id is not None and not (self.environment or "").startswith("kernel:"):
+            raise ValueError("kernel_id: goes with an environment kernel:NAME only")
+        return self
 
 
 class EnvironmentRequest(Strict):

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 
 from ..errors import Conflict, Refused, UnknownLanguage
 from ..languages import LANGUAGES, Language, resolve
-from ..models import Environment, Isolation, Kind
+from ..models import Environment, ExecutionRequest, Isolation, Kind
 from .interpreters import available
 from .variables import allowed_variables
 
@@ -176,6 +176,9 @@ class PythonEnvironment(ABC):
             "install it first.",
             field="language",
         )
+
+    def check(self, request: ExecutionRequest) -> None:  # noqa: B027
+        """Raise `InvalidRequest` where a request asks for what cannot be had here."""
 
     def describe(self) -> Environment:
         """Return what a list shows of this environment."""

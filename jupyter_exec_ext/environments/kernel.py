@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from ..errors import EnvironmentFailed, UnknownLanguage
+from ..errors import EnvironmentFailed, InvalidRequest, UnknownLanguage
 from ..languages import Language, resolve
-from ..models import Environment, Kind
+from ..models import Environment, ExecutionRequest, Kind
 from .base import PythonEnvironment
 
 __all__ = ["KernelEnvironment"]
@@ -34,22 +34,20 @@ class KernelEnvironment(PythonEnvironment):
     ----------
     name : str
         ``kernel:`` and the kernelspec's name.
-    spec : mapping
-        The contents of its ``kernel.json``.
-    icon : str, optional
-        Where its logo can be fetched, relative to the server's base URL.
+    found : mapping
+        ``spec``, the contents of its ``kernel.json``, and ``icon``, where its logo can be fetched, relative
+        to the server's base URL.
     """
 
     kind: ClassVar[Kind] = "kernel"
 
-    def __init__(
-        self, name: str, spec: Mapping[str, Any], *, icon: str | None = None, **options: Any
-    ) -> None:
+    def __init__(self, name: str, found: Mapping[str, Any], **options: Any) -> None:
+        self.found = found
+        spec = found.get("spec") or {}
         options["display_name"] = str(spec.get("display_name") or name.partition(":")[2])
         super().__init__(name, **options)
         self.kernel_name = name.partition(":")[2]
         self._argv = [str(word) for word in spec.get("argv") or []]
-        self._icon = icon
         self.own_language = _language(str(spec.get("language") or ""), self._table)
 
     def get_executable(self) -> str:
@@ -65,7 +63,7 @@ class KernelEnvironment(PythonEnvironment):
             "origin": "kernelspec",
             "executable": self._argv[0] if self._argv else None,
             "language": self.own_language.name,
-            "icon": self._icon,
+            "icon": self.found.get("icon"),
         }
 
     @property
@@ -99,6 +97,13 @@ class KernelEnvironment(PythonEnvironment):
         if language.name == self.own_language.name:
             return code
         return f"{_IPYTHON_MAGICS[language.name]}\n{code}"
+
+    def check(self, request: ExecutionRequest) -> None:
+        """Refuse variables: a kernel that runs has its own already."""
+        if request.env:
+            raise InvalidRequest(
+                f"env: {self.name} has its variables already; set them in the code.", field="env"
+            )
 
     def describe(self) -> Environment:
         """Return what a list shows of this environment."""

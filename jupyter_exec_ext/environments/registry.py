@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +21,7 @@ from .building import Recipe
 from .changes import Changes
 from .created import CreatedEnvironments, Record
 from .discovery import Discovery, Walk, title_of
+from .kernel import KernelEnvironment
 from .maker import EnvironmentMaker, gone_meanwhile
 from .preparation import Preparation
 from .system import SystemPythonEnvironment
@@ -101,6 +102,8 @@ class EnvironmentRegistry(LoggingConfigurable):
         self.in_use: Callable[[str], bool] = lambda name: False
         #: Waits for what is about to leave that environment; the manager sets it.
         self.vacated: Callable[[str], Awaitable[Any]] = lambda name: asyncio.sleep(0)
+        #: The kernelspecs that there are, by name; the application sets it.
+        self.kernelspecs: Callable[[], Mapping[str, Mapping[str, Any]]] = dict
         #: What stop can promise on the command line; the application sets it once it knows.
         self.guarantee: str | None = None
         self._languages = self._all_languages()
@@ -205,6 +208,8 @@ class EnvironmentRegistry(LoggingConfigurable):
         if self._discovery is not None:
             for name, prefix in sorted(self._discovery.look(found.keys(), _LIST_SECONDS).items()):
                 found[name] = self._discovered(name, prefix)
+        for label, spec in self.kernelspecs().items():
+            found[f"kernel:{label}"] = self._kernel(f"kernel:{label}", spec)
         self._known = {name: environment for name, environment in found.items() if self._allowed(name)}
         self._changes.look({name: environment.status for name, environment in self._known.items()})
 
@@ -218,6 +223,12 @@ class EnvironmentRegistry(LoggingConfigurable):
         return VenvPythonEnvironment(
             name, prefix, **{**self._options(name), "display_name": title_of(name, prefix)}
         )
+
+    def _kernel(self, name: str, found: Mapping[str, Any]) -> PythonEnvironment:
+        known = self._known.get(name)
+        if isinstance(known, KernelEnvironment) and known.found == found:
+            return known
+        return KernelEnvironment(name, found, **self._options(name))
 
     def _furnish(self, record: Record, prefix: Path, recipe: Recipe) -> VenvPythonEnvironment:
         return VenvPythonEnvironment(

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
+from ..environments.base import PythonEnvironment
+from ..environments.system import SystemPythonEnvironment
 from ..errors import InvalidRequest
 from ..events import Event, Outcome, Transcript
 from ..models import CodeBlock
@@ -119,6 +121,11 @@ class CodeExecutor(ABC):
     `send_input` from other tasks. A program that uses an executor as a library does the same
     with ``async with``.
     """
+
+    @classmethod
+    def default_environment(cls) -> PythonEnvironment:
+        """Where it runs for whoever names no environment."""
+        return SystemPythonEnvironment()
 
     @abstractmethod
     async def start(self) -> None:

@@ -10,7 +10,6 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from ..environments.base import PythonEnvironment
-from ..environments.system import SystemPythonEnvironment
 from ..errors import InvalidRequest
 from .base import CodeExecutor
 from .routing import LanguageRouter
@@ -20,7 +19,12 @@ __all__ = ["GROUP", "CodeExecutorFactory"]
 #: Packages add executors in this entry-point group: a name, and a `CodeExecutor` class.
 GROUP = "jupyter_exec_ext.executors"
 
-_OWN = {"commandline-local": "jupyter_exec_ext.executors.local:LocalCommandLineCodeExecutor"}
+_JUPYTER = "jupyter_exec_ext.executors.jupyter:JupyterCodeExecutor"
+_OWN = {
+    "commandline-local": "jupyter_exec_ext.executors.local:LocalCommandLineCodeExecutor",
+    "jupyter": _JUPYTER,
+    "ipython-embedded": _JUPYTER,  # the kernel manager it is given makes the difference
+}
 
 #: Which executor runs the sessions of an environment, by the environment's kind.
 _OF_KIND = {
@@ -79,9 +83,10 @@ class CodeExecutorFactory:
             )
         options = config.get(executor, {})
         self._check(executor, options)
-        return self._make(
-            executor, **{"environment": SystemPythonEnvironment(), "workspace": os.getcwd(), **options}
-        )
+        given = {"workspace": os.getcwd(), **options}
+        if "environment" not in given:
+            given["environment"] = self._class(executor).default_environment()
+        return self._make(executor, **given)
 
     def _check(self, name: str, options: Any) -> None:
         if not isinstance(options, Mapping):
@@ -116,13 +121,10 @@ class CodeExecutorFactory:
         **settings: Any,
     ) -> CodeExecutor:
         """Make the executor for a session of this environment (the manager calls this)."""
-        return self._make(
-            _OF_KIND[environment.kind],
-            environment=environment,
-            workspace=workspace,
-            private=private,
-            **settings,
-        )
+        name = _OF_KIND[environment.kind]
+        if "private" in inspect.signature(self._class(name)).parameters:
+            settings["private"] = private
+        return self._make(name, environment=environment, workspace=workspace, **settings)
 
     def _make(self, name: str, **options: Any) -> CodeExecutor:
         cls = self._class(name)

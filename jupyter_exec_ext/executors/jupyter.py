@@ -77,6 +77,16 @@ class JupyterCodeExecutor(CodeExecutor):
         self._life = asyncio.Lock()
         self._stopped = False
 
+    @classmethod
+    def default_environment(cls) -> KernelEnvironment:
+        """The kernel of Python that is installed beside Jupyter."""
+        from jupyter_client.kernelspec import KernelSpecManager
+
+        specs = KernelSpecManager().get_all_specs()
+        if "python3" not in specs:
+            raise EnvironmentFailed("There is no kernel python3; install ipykernel, or give an environment.")
+        return KernelEnvironment("kernel:python3", specs["python3"])
+
     # -- life ----------------------------------------------------------------------------------------
 
     async def start(self) -> None:
@@ -90,10 +100,10 @@ class JupyterCodeExecutor(CodeExecutor):
             raise SessionLost("The session was stopped.")
         if not self.attached:
             self.kernel_id = await self._start_kernel()
-        elif self.kernel_id is None or not self.client.has(self.kernel_id):
-            raise EnvironmentFailed(f"There is no kernel {self.kernel_id!r} any more; attach to another one.")
+        else:
+            self._check_attached(self.kernel_id or "")
         try:
-            await self._furnish(await self.client.connect(self.kernel_id))
+            await self._furnish(await self.client.connect(self.kernel_id or ""))
         except BaseException:
             await self._end()
             raise
@@ -111,6 +121,17 @@ class JupyterCodeExecutor(CodeExecutor):
             raise SessionLost("The session was stopped.")
         await self.client.restart(self.kernel_id, now=now)
         return await self._furnish(await self.client.connect(self.kernel_id))
+
+    def _check_attached(self, kernel_id: str) -> None:
+        if not self.client.has(kernel_id):
+            raise InvalidRequest(
+                f"There is no kernel {kernel_id[:64]!r}; attach to another.", field="kernel_id"
+            )
+        name = self.client.name_of(kernel_id)
+        if name != self.environment.kernel_name:
+            raise InvalidRequest(
+                f"That kernel is one of kernel:{name}, not of {self.environment.name}.", field="kernel_id"
+            )
 
     async def _start_kernel(self) -> str:
         if not self.workspace.is_dir():

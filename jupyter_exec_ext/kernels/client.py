@@ -54,9 +54,14 @@ class JupyterClient:
 
     # -- kernels -----------------------------------------------------------------------------------
 
+    @property
+    def spec_manager(self) -> Any:
+        """The manager's own manager of kernelspecs."""
+        return self._multi.kernel_spec_manager
+
     async def specs(self) -> dict[str, dict[str, Any]]:
         """What can be started: kernelspecs by name, each with its ``spec`` and ``resource_dir``."""
-        found = await ensure_async(self._multi.kernel_spec_manager.get_all_specs())
+        found = await ensure_async(self.spec_manager.get_all_specs())
         return dict(found)
 
     async def list(self) -> list[dict[str, Any]]:
@@ -151,6 +156,11 @@ class JupyterClient:
             await ensure_async(self._multi.interrupt_kernel(kernel_id))
         except Exception as error:
             raise EnvironmentFailed(f"The kernel could not be interrupted: {error}.") from error
+
+    def name_of(self, kernel_id: str) -> str:
+        """The name of a kernel's kernelspec. Raises `NotFound`."""
+        self._check(kernel_id)
+        return str(self._multi.get_kernel(kernel_id).kernel_name)
 
     def has(self, kernel_id: str) -> bool:
         """Whether there is such a kernel."""

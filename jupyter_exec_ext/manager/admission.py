@@ -113,6 +113,7 @@ def blocks_of(request: ExecutionRequest, environment: PythonEnvironment) -> list
     InvalidRequest
         There is no code block in the Markdown, or a block asks for a file name that cannot be.
     """
+    environment.check(request)
     known: dict[str, Language] = {}
     return [_admitted(block, field, environment, known) for field, block in _given(request)]
 

@@ -69,6 +69,11 @@ class Instance:
             return False
 
     @property
+    def kernel_id(self) -> str | None:
+        """The kernel that it runs in, where it is one that does."""
+        return getattr(self._executor, "kernel_id", None)
+
+    @property
     def usable(self) -> CodeExecutor | None:
         """The executor, where it can be used at once."""
         return self._executor if self.alive and not self._lock.locked() else None

@@ -87,7 +87,8 @@ class LiveSession:
 
     def view(self) -> Session:
         """What is shown of it now; a copy."""
-        return self.model.model_copy(update={"status": self._status()})
+        now = {"status": self._status(), "kernel_id": self._instance.kernel_id}
+        return self.model.model_copy(update=now)
 
     def touch(self) -> None:
         """Note that it is in use."""

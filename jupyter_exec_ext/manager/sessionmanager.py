@@ -130,7 +130,8 @@ class SessionManager(LoggingConfigurable):
         self._check_accepting()
         if sum(session.kept for session in self._sessions.values()) >= self.max_sessions:
             raise QueueFull(f"There are {self.max_sessions} sessions, as many as may be; delete one first.")
-        session = self._new_session(name, request.path, folder, title=request.name)
+        settings = {} if request.kernel_id is None else {"kernel_id": request.kernel_id}
+        session = self._new_session(name, request.path, folder, title=request.name, settings=settings)
         self._list(session)
         try:
             await session.start()
@@ -211,7 +212,14 @@ class SessionManager(LoggingConfigurable):
             raise Unavailable("The server is stopping; nothing new can run.")
 
     def _new_session(
-        self, environment: str, path: str | None, folder: Path, *, title: str | None = None, kept: bool = True
+        self,
+        environment: str,
+        path: str | None,
+        folder: Path,
+        *,
+        title: str | None = None,
+        kept: bool = True,
+        settings: dict[str, Any] | None = None,
     ) -> LiveSession:
         shown = "/".join(part for part in (path or "").split("/") if part not in ("", "."))
         model = Session(environment=environment, name=title, path=shown)
@@ -221,7 +229,8 @@ class SessionManager(LoggingConfigurable):
             self.registry.usage.check(environment)
             place = self.registry.get(model.environment)
             still_there(folder)
-            return self.factory.for_environment(place, folder, self.lease.session_path(model.id))
+            private = self.lease.session_path(model.id)
+            return self.factory.for_environment(place, folder, private, **settings or {})
 
         return LiveSession(
             model,

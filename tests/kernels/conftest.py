@@ -51,8 +51,7 @@ def make(jp_asyncio_loop: Any, client: JupyterClient, specs: KernelSpecManager, 
     stack = AsyncExitStack()
 
     async def start(name: str = "python3", **settings: Any) -> JupyterCodeExecutor:
-        spec = specs.get_all_specs()[name]["spec"]
-        environment = KernelEnvironment(f"kernel:{name}", spec)
+        environment = KernelEnvironment(f"kernel:{name}", specs.get_all_specs()[name])
         executor = JupyterCodeExecutor(environment, tmp_path, client=client, **settings)
         await stack.enter_async_context(executor)
         return executor

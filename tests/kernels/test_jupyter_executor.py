@@ -351,6 +351,6 @@ async def test_kernels_begin_in_the_workspace(make: Make, tmp_path: Path) -> Non
 async def test_without_a_client_it_has_its_own_kernels(tmp_path: Path, specs: Any) -> None:
     from jupyter_exec_ext.environments.kernel import KernelEnvironment
 
-    environment = KernelEnvironment("kernel:python3", specs.get_all_specs()["python3"]["spec"])
+    environment = KernelEnvironment("kernel:python3", specs.get_all_specs()["python3"])
     async with JupyterCodeExecutor(environment, tmp_path) as executor:
         assert told(await run(executor, "print(1)")) == ("ok", 0, "1\n")
