@@ -63,6 +63,10 @@ class Execution:
             return None
         return max(0.0, self._started + self.options.timeout - time.monotonic())
 
+    def restart_clock(self) -> None:
+        """Begin to count the time now: what was waited for so far was others' doing."""
+        self._started = time.monotonic()
+
     def shares(self) -> tuple[int, int]:
         """Bytes of head and of tail that the next block may print."""
         half = max(LEAST_OUTPUT, self._room) // 2

@@ -97,6 +97,10 @@ class KernelRun:
     async def _cell(self, block: CodeBlock, language: Language) -> AsyncGenerator[Event, None]:
         executor = self._executor
         self._connection = await executor.connected()
+        async for event in self._turn():
+            yield event
+        if self._execution.over:
+            return
         request = await self._connection.execute(
             executor.environment.cell(block.code, language),
             self._take,
@@ -121,6 +125,15 @@ class KernelRun:
                 ladder.cancel()
             if not request.over:
                 await self._abandon(request)
+
+    async def _turn(self) -> AsyncGenerator[Event, None]:
+        """Wait for a kernel that others keep busy: what was sent to it now could not be taken back."""
+        if self._connection is None or self._connection.free.is_set():
+            return
+        yield Event("status", {"status": "queued"})
+        await first_of(self._connection.free, self._execution.cancelled)
+        self._execution.restart_clock()
+        yield Event("status", {"status": "running"})
 
     async def _until_end(self, request: KernelRequest) -> AsyncGenerator[Event, None]:
         while True:
@@ -170,7 +183,7 @@ class KernelRun:
 
     async def _guard(self, request: KernelRequest) -> Judgement:
         """Wait until the time is up or it is cancelled, and then end the run. Returns why."""
-        await self._until_due(request)
+        await self._until_due()
         why = self._why()
         policy = self._executor.policy
         if why.status == "timeout" and policy == "keep":
@@ -180,16 +193,9 @@ class KernelRun:
         request.fail(SessionLost(why.cause or "It was stopped."))
         return why
 
-    async def _until_due(self, request: KernelRequest) -> None:
-        # The wait for a kernel that others keep busy is not this execution's time.
-        cancelled = asyncio.ensure_future(self._execution.cancelled.wait())
-        began = asyncio.ensure_future(request.began.wait())
-        try:
-            await asyncio.wait({cancelled, began}, return_when=asyncio.FIRST_COMPLETED)
-            await asyncio.wait({cancelled}, timeout=self._execution.remaining)
-        finally:
-            cancelled.cancel()
-            began.cancel()
+    async def _until_due(self) -> None:
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._execution.cancelled.wait(), self._execution.remaining)
 
     def _why(self) -> Judgement:
         if self._execution.cancelled.is_set():
@@ -228,6 +234,16 @@ class KernelRun:
         self._execution.cancelled.set()
         with contextlib.suppress(ExecError):
             await self._interrupt(request, self._why())
+
+
+async def first_of(*events: asyncio.Event) -> None:
+    """Wait until one of these is set."""
+    waiting = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for waiter in waiting:
+            waiter.cancel()
 
 
 def _judged(reply: dict[str, Any]) -> Judgement:

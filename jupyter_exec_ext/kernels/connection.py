@@ -26,6 +26,8 @@ SLICE = 0.005
 REMEMBERED = 256
 #: Seconds between two questions to a kernel that has not answered yet, on the control and shell channel.
 NUDGES = (0.2, 2.0)
+#: Seconds in which a kernel that has nothing else to do answers on the shell channel.
+AT_REST = 0.3
 #: Seconds for the last messages of a kernel that is gone to come out of the socket.
 LAST_WORDS = 0.3
 
@@ -55,7 +57,10 @@ class KernelConnection:
         self._tasks: list[asyncio.Task[None]] = []
         self._requests: OrderedDict[str, KernelRequest] = OrderedDict()
         self._nudges: set[str] = set()
+        self._at_rest = ""
         self._heard = asyncio.Event()
+        #: Set while nobody else has the kernel work on something.
+        self.free = asyncio.Event()
         self._watch = Watch(manager, self.ask)
 
     # -- life ------------------------------------------------------------------------------------------
@@ -95,10 +100,17 @@ class KernelConnection:
                 raise EnvironmentFailed(f"The kernel did not start: {self.lost.message}")
             if not self._heard.is_set():
                 await self._watch.check_alive()
+        # One that works answers on the control channel only; on the shell channel once it is at rest. Asked
+        # now, since of what it begins from now on we hear.
+        self._at_rest = self.ask("shell")
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self.free.wait(), AT_REST)
 
-    def ask(self, channel: str = "control") -> None:
-        """Ask the kernel who it is; the answer is noticed when it comes."""
-        self._nudges.add(self._send(channel, "kernel_info_request", {}))
+    def ask(self, channel: str = "control") -> str:
+        """Ask the kernel who it is, and return the question's identifier; the answer is noticed."""
+        question = self._send(channel, "kernel_info_request", {})
+        self._nudges.add(question)
+        return question
 
     async def close(self) -> None:
         """End the connection; whoever waits for an answer is told that it is gone. May be called twice."""
@@ -170,6 +182,7 @@ class KernelConnection:
         self.lost = self.lost or error
         self._watch.stop()
         self._heard.set()
+        self.free.set()
         for request in self._requests.values():
             request.fail(self.lost)
 
@@ -193,6 +206,12 @@ class KernelConnection:
         except Exception as error:
             self._lose(SessionLost(f"The connection to the kernel broke: {error}."))
 
+    def _others(self, state: object) -> None:
+        if state == "busy":
+            self.free.clear()
+        elif state == "idle":
+            self.free.set()
+
     def _route(self, message: Message) -> None:
         if message.type == "kernel_info_reply":
             self.info = message.content
@@ -202,7 +221,11 @@ class KernelConnection:
             self._watch.heard(message.kernel)
             if message.type == "kernel_info_reply":
                 self._nudges.discard(message.parent)
+                if message.parent == self._at_rest:
+                    self.free.set()
             return
         request = self._requests.get(message.parent)
         if request is not None:
             request.put(message)
+        elif message.type == "status" and message.parent_type == "execute_request":
+            self._others(message.content.get("execution_state"))

@@ -34,7 +34,7 @@ class Watch:
         Asks the kernel who it is; the answer comes to `heard`.
     """
 
-    def __init__(self, manager: Callable[[], Any], ask: Callable[[], None]) -> None:
+    def __init__(self, manager: Callable[[], Any], ask: Callable[[], object]) -> None:
         self._manager, self._ask = manager, ask
         self._task: asyncio.Task[None] | None = None
         self._kernel = ""

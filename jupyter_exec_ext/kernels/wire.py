@@ -44,8 +44,8 @@ class Message:
     Parameters
     ----------
     channel, type : str
-    parent : str
-        The ``msg_id`` of the request it belongs to; "" where it belongs to none.
+    parent, parent_type : str
+        The ``msg_id`` and the type of the request it belongs to; "" where it belongs to none.
     kernel : str
         The session in its header: it changes when the kernel's process does.
     content : dict
@@ -57,6 +57,7 @@ class Message:
     channel: str
     type: str
     parent: str
+    parent_type: str
     kernel: str
     content: dict[str, Any] = field(default_factory=dict)
     size: int = 0
@@ -177,6 +178,7 @@ def _message(channel: str, raw: Mapping[str, Any], size: int) -> Message | None:
         channel=channel,
         type=str(header.get("msg_type", "")),
         parent=str(parent.get("msg_id", "")),
+        parent_type=str(parent.get("msg_type", "")),
         kernel=str(header.get("session", "")),
         content=content,
         size=size,

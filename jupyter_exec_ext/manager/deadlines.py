@@ -8,12 +8,12 @@ and then goes on without it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-__all__ = ["LAST_WAIT", "GivenUp", "Patience", "closing", "within"]
+__all__ = ["LAST_WAIT", "Alarm", "GivenUp", "Patience", "closing", "within"]
 
 T = TypeVar("T")
 
@@ -49,6 +49,38 @@ class Patience:
     close: float = 5.0
     cancel: float = 15.0
     stop: float = 10.0
+
+
+class Alarm:
+    """Calls something when the time is up; it can be put off, and set again from the beginning.
+
+    Parameters
+    ----------
+    seconds : float or None
+        None for never.
+    call : callable
+    """
+
+    def __init__(self, seconds: float | None, call: Callable[[], None]) -> None:
+        self._seconds, self._call = seconds, call
+        self._handle: asyncio.TimerHandle | None = None
+        #: Whether the time was up.
+        self.rang = False
+
+    def set(self) -> None:
+        """Begin to count."""
+        self.put_off()
+        if self._seconds is not None:
+            self._handle = asyncio.get_running_loop().call_later(self._seconds, self._ring)
+
+    def _ring(self) -> None:
+        self.rang = True
+        self._call()
+
+    def put_off(self) -> None:
+        """Stop counting."""
+        if self._handle is not None:
+            self._handle.cancel()
 
 
 class GivenUp(Exception):

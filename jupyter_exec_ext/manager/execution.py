@@ -149,6 +149,9 @@ class LiveExecution:
             # At once: if the server is killed, nobody else will tell.
             self.execution.truncated = True
             self._event_log.update(self.execution)
+        if event.type == "status":
+            self.execution.status = event.data["status"]
+            self._event_log.update(self.execution)
         self._append(event)
         await self._event_log.drain()
 

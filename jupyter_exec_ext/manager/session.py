@@ -13,7 +13,7 @@ from ..errors import ExecError, InvalidRequest, Refused, SessionLost
 from ..events import Event, Outcome
 from ..executors.base import CodeExecutor
 from ..models import Session, now
-from .deadlines import GivenUp, Patience, closing, within
+from .deadlines import Alarm, GivenUp, Patience, closing, within
 from .execution import LiveExecution, ended_as, late, outcome_of, overdue
 from .instance import HasFiles, Instance
 
@@ -172,11 +172,10 @@ class LiveSession:
             if executor is None:
                 return
             live.in_executor = True
-            limit = None if live.options.timeout is None else live.options.timeout + self._patience.run
-            await within(self._follow(executor, live), limit, until=live.ended, grace=self._patience.close)
-            return
+            if await self._watched(executor, live):
+                return
         except GivenUp:
-            live.end(overdue(self._patience.run))
+            pass  # it has ended without its executor
         except InvalidRequest as error:
             live.end(outcome_of(error, self.model.environment))
             return
@@ -187,6 +186,18 @@ class LiveSession:
             live.end(outcome_of(error, self.model.environment))
         await self._instance.stop()
 
+    async def _watched(self, executor: CodeExecutor, live: LiveExecution) -> bool:
+        """Follow it to its end; whether the executor brought it about in time."""
+        limit = None if live.options.timeout is None else live.options.timeout + self._patience.run
+        alarm = Alarm(limit, lambda: live.end(overdue(self._patience.run)))
+        alarm.set()
+        try:
+            work = self._follow(executor, live, alarm)
+            await within(work, None, until=live.ended, grace=self._patience.close)
+        finally:
+            alarm.put_off()
+        return not alarm.rang
+
     async def _ready(self, live: LiveExecution) -> CodeExecutor | None:
         start = self._instance.ready_for_all if self.kept else self._instance.ready
         limit = None if live.options.timeout is None else live.options.timeout + self._patience.late
@@ -196,7 +207,7 @@ class LiveSession:
             live.end(late(self.model.environment, limit or 0.0))  # where it has not ended by itself
             return None
 
-    async def _follow(self, executor: CodeExecutor, live: LiveExecution) -> None:
+    async def _follow(self, executor: CodeExecutor, live: LiveExecution, alarm: Alarm) -> None:
         async with closing(executor.run(live.execution.code_blocks, live.options)) as events:
             async for event in events:
                 if live.over:
@@ -206,6 +217,8 @@ class LiveSession:
                 if event.type == "end":
                     live.end_by_executor(event.data.get("outcome"))
                     return
+                if event.type == "status":  # it waits for what others do there, or no longer
+                    alarm.put_off() if event.data["status"] == "queued" else alarm.set()
                 await live.record(event)
         if not live.over:
             raise SessionLost("The environment went away without saying how the run ended.")

@@ -354,3 +354,48 @@ async def test_without_a_client_it_has_its_own_kernels(tmp_path: Path, specs: An
     environment = KernelEnvironment("kernel:python3", specs.get_all_specs()["python3"])
     async with JupyterCodeExecutor(environment, tmp_path) as executor:
         assert told(await run(executor, "print(1)")) == ("ok", 0, "1\n")
+
+
+async def test_the_wait_for_a_kernel_that_others_keep_busy_is_told_and_counted_apart(
+    make: Make, client: JupyterClient
+) -> None:
+    own = await make()
+    attached = await make(kernel_id=own.kernel_id)
+    others = asyncio.create_task(run(own, "import time; time.sleep(2)\nx = 1"))
+    # another client of the same kernel: its messages are nobody's request here
+    attached.client, private = JupyterClient(client._multi), attached.client
+    await attached.client.connect(own.kernel_id)
+    await asyncio.sleep(0.5)
+
+    events = [
+        event async for event in attached.run([CodeBlock(code="x")], RunOptions(timeout=1, allow_stdin=False))
+    ]
+    await others
+    await attached.client.close()
+    attached.client = private
+
+    assert [event.data["status"] for event in events if event.type == "status"] == ["queued", "running"]
+    outcome = events[-1].data["outcome"]
+    assert outcome.status == "ok", outcome
+    assert outcome.verdict.wall_seconds < 1
+
+
+async def test_what_waits_for_a_busy_kernel_is_cancelled_without_having_run(
+    make: Make, client: JupyterClient
+) -> None:
+    own = await make()
+    others = asyncio.create_task(run(own, "import time; time.sleep(2)"))
+    await asyncio.sleep(0.5)
+    second = JupyterClient(client._multi)
+    attached = JupyterCodeExecutor(own.environment, own.workspace, client=second, kernel_id=own.kernel_id)
+    await attached.start()
+    task = asyncio.create_task(run(attached, "y = 1"))
+    await asyncio.sleep(0.5)
+
+    await attached.cancel()
+    result = await asyncio.wait_for(task, 1)
+    await second.close()
+
+    assert result.outcome.status == "cancelled"
+    assert (await others).outcome.status == "ok", (await others).output  # nobody interrupted it
+    assert (await run(own, "'y' in globals()")).output == "False\n"
