@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import EnvironmentFailed, ExecError, SessionLost
 from .request import KernelRequest
+from .slices import slice_of
 from .watch import Watch
 from .wire import CHANNELS, Message, Wire, open_wire
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["KernelConnection"]
 
-#: Seconds of messages without a pause, after which the event loop gets a turn.
-SLICE = 0.005
 #: How many requests that have ended are remembered, so that their late output is known as theirs.
 REMEMBERED = 256
 #: Seconds between two questions to a kernel that has not answered yet, on the control and shell channel.
@@ -189,8 +188,6 @@ class KernelConnection:
     # -- reading ---------------------------------------------------------------------------------------
 
     async def _read(self, channel: str) -> None:
-        loop = asyncio.get_running_loop()
-        until = loop.time() + SLICE
         try:
             while self._wire is not None:
                 message = await self._wire.receive(channel)
@@ -198,9 +195,8 @@ class KernelConnection:
                     self._logger.warning("Kernel %s sent something that is no message.", self.kernel_id)
                 else:
                     self._route(message)
-                if loop.time() > until:
+                if slice_of(asyncio.get_running_loop()).over():
                     await asyncio.sleep(0)
-                    until = loop.time() + SLICE
         except ExecError as error:
             self._lose(error)
         except Exception as error:

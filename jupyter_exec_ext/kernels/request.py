@@ -11,7 +11,7 @@ from .wire import Message
 
 __all__ = ["KernelRequest"]
 
-#: Seconds from one of a request's two ends to the other, after which the other counts as lost.
+#: Seconds of silence after one of a request's two ends, after which the other counts as lost.
 SECOND_END = 5.0
 
 
@@ -54,6 +54,8 @@ class KernelRequest:
         else:
             self.began.set()
             self._take(message)
+            if self._last_wait is not None:
+                self._wait_for_second()
 
     def _state(self, state: object) -> None:
         if state == "busy":
@@ -67,8 +69,14 @@ class KernelRequest:
             return
         if self._reply is not None and self._idle:
             self._finish()
-        elif self._last_wait is None:
-            # A kernel that forgets one of the two is still a kernel.
+        else:
+            self._wait_for_second()
+
+    def _wait_for_second(self) -> None:
+        # A kernel that forgets one of the two is still a kernel; one that still speaks has not ended.
+        if self._last_wait is not None:
+            self._last_wait.cancel()
+        if not self.over:
             self._last_wait = asyncio.get_running_loop().call_later(SECOND_END, self._finish)
 
     def _finish(self) -> None:

@@ -27,6 +27,21 @@ finally:
     del _start
 """
 
+# A PUB socket drops what is more than this many messages ahead of whoever reads, 1,000 by default: fewer than
+# a cell can print on a busy machine before the thread that sends gets its turn.
+_MESSAGES = """
+def _messages():
+    import zmq
+    thread = get_ipython().kernel.iopub_thread
+    thread.schedule(lambda: thread.socket.setsockopt(zmq.SNDHWM, 200000))
+try:
+    _messages()
+except Exception:
+    pass
+finally:
+    del _messages
+"""
+
 # Whatever a module raises, the kernel goes on without it.
 _PRELOAD = """
 def _preload(names):
@@ -50,4 +65,4 @@ def startup_code(preload: Iterable[str] = ()) -> str:
         Modules to import, so that the first cell need not.
     """
     names = list(preload)
-    return _THREADS + (_PRELOAD.format(names=names) if names else "")
+    return _THREADS + _MESSAGES + (_PRELOAD.format(names=names) if names else "")
