@@ -28,6 +28,7 @@ from jupyter_exec_ext.environments.system import SystemPythonEnvironment
 from jupyter_exec_ext.executors.local import LocalCommandLineCodeExecutor
 from jupyter_exec_ext.models import CodeBlock
 
+from .kernels import kernel_rows
 from .peers import ag2_rows
 from .server import running_server
 from .timing import Row, at_most, at_most_more, in_turns
@@ -184,6 +185,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="write benchmarks/results.md")
     options = parser.parse_args()
     rows = asyncio.run(local_rows())
+    rows += asyncio.run(kernel_rows())
     with running_server() as (client, _, pid):
         rows += rest_rows(client, pid)
     rows.append(start_row())

@@ -34,9 +34,6 @@ async def test_twenty_kernels_at_once_lose_and_mix_nothing(make: Make) -> None:
     )
     probing.cancel()
 
-    print(
-        [(round(r.outcome.verdict.wall_seconds, 1), r.outcome.status, r.outcome.truncated) for r in results]
-    )
     for index, result in enumerate(results):
         assert result.output == "".join(f"{index} {number}\n" for number in range(LINES))
     assert sorted(waits)[len(waits) // 2] < 1  # it answered all along; the figure is the benchmark's
