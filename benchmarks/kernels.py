@@ -1,4 +1,4 @@
-"""Kernels: a block in one that runs, beside a bare client of the same kernel; and twenty that print at once."""
+"""Kernels: a block in one that runs, beside a bare client of it; and twenty that print at once."""
 
 from __future__ import annotations
 

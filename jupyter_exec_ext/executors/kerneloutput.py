@@ -35,6 +35,8 @@ class KernelOutput:
     def __init__(self, limit: int, wake: Callable[[], None]) -> None:
         self._head, self._limit, self._wake = limit // 2, limit - limit // 2, wake
         self._room = self._head
+        #: Characters of the pieces that the tail is kept in: whole ones are dropped.
+        self._grain = max(1, min(16384, self._limit // 16))
         self._ready: list[Event] = []
         self._tail: deque[tuple[Event, int]] = deque()
         self._tail_size = 0
@@ -93,12 +95,13 @@ class KernelOutput:
         self.total += size
         if self._tail or size > self._room:
             if not self._tail and self._room > 0:
-                # Characters, not bytes: at most the room, never more.
-                first, text = text[: self._room // 4], text[self._room // 4 :]
-                self._put(Event.stream(name, first))
+                # Where a character may take four bytes: at most the room, never more.
+                cut = self._room if text.isascii() else self._room // 4
+                self._put(Event.stream(name, text[:cut]))
+                text = text[cut:]
             self._room = 0
-            for begin in range(0, len(text), 65536):
-                piece = text[begin : begin + 65536]
+            for begin in range(0, len(text), self._grain):
+                piece = text[begin : begin + self._grain]
                 self._keep(Event.stream(name, piece), len(piece.encode("utf-8", "replace")))
             return
         self._room -= size

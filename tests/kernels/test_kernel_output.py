@@ -1,0 +1,93 @@
+"""KernelOutput: bounded, in order, head and tail kept; whatever a kernel sends can be written as JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jupyter_exec_ext.events import Event, Transcript
+from jupyter_exec_ext.executors.kerneloutput import KernelOutput
+from jupyter_exec_ext.kernels.wire import HUGE, Message
+
+
+def message(kind: str, content: dict[str, Any], size: int | None = None) -> Message:
+    size = len(json.dumps(content)) if size is None else size
+    return Message("iopub", kind, "p", "execute_request", "k", content, size)
+
+
+def printed(*pieces: tuple[str, str], limit: int = 1_000_000) -> tuple[list[Event], KernelOutput]:
+    output = KernelOutput(limit, lambda: None)
+    for name, text in pieces:
+        output.take(message("stream", {"name": name, "text": text}))
+    return output.fetch() + output.finish(), output
+
+
+@given(st.lists(st.tuples(st.sampled_from(["stdout", "stderr"]), st.text(max_size=50))))
+def test_below_the_limit_everything_is_kept_in_order(pieces: list[tuple[str, str]]) -> None:
+    events, output = printed(*pieces)
+
+    assert Transcript(events).output == "".join(text for _, text in pieces)
+    assert output.dropped == 0
+    names = [event.data["name"] for event in events]
+    assert all(first != second for first, second in zip(names, names[1:], strict=False))
+
+
+@settings(deadline=None)
+@given(st.text(min_size=1, max_size=30), st.integers(64, 5000))
+def test_above_it_head_and_tail_are_kept_and_the_rest_is_counted(piece: str, limit: int) -> None:
+    text = piece * (20_000 // len(piece))
+    events, output = printed(("stdout", text), limit=limit)
+
+    shown = Transcript(events).output
+    kept, note = shown.replace("\n[", "\0").partition("\0")[::2]
+    assert text.startswith(kept[: limit // 8])
+    assert output.dropped > 0
+    assert output.truncated
+    assert f"{output.dropped:,} of {output.total:,} bytes of output were dropped here" in note
+    assert len(shown.encode()) <= limit + 300
+    tail = note.partition("kept]\n")[2]
+    assert text.endswith(tail)
+    assert tail
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.text(st.characters()),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters()), inner),
+        max_leaves=20,
+    )
+)
+def test_whatever_is_shown_can_be_written_as_json(value: Any) -> None:
+    output = KernelOutput(1_000_000, lambda: None)
+    for kind in ("display_data", "execute_result", "update_display_data", "error", "stream", "clear_output"):
+        output.take(message(kind, {"data": {"application/x": value}, "metadata": value, "text": value}, 10))
+        output.take(message(kind, {"data": value, "traceback": value, "name": value, "transient": value}, 10))
+    for event in output.fetch() + output.finish():
+        json.dumps(event.data, allow_nan=False, ensure_ascii=False).encode()
+
+
+def test_what_is_huge_becomes_a_placeholder() -> None:
+    output = KernelOutput(1000, lambda: None)
+    output.take(message("display_data", {}, HUGE + 1))
+    output.take(message("stream", {}, HUGE + 1))
+
+    text = Transcript(output.fetch() + output.finish()).output
+    assert "a display_data message of" in text
+    assert "a stream message of" in text
+    assert output.truncated
+
+
+def test_a_flood_of_empty_messages_is_bounded() -> None:
+    output = KernelOutput(100_000, lambda: None)
+    for _ in range(100_000):
+        output.take(message("clear_output", {"wait": True}, 0))
+
+    assert len(output.fetch() + output.finish()) < 1000
+
+
+def test_pieces_that_nobody_has_fetched_are_one_event() -> None:
+    events, _ = printed(*[("stdout", "x")] * 1000)
+    assert [event.data["text"] for event in events] == ["x" * 1000]
