@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from jupyter_server.extension.application import ExtensionApp
@@ -117,6 +118,8 @@ class ExecApp(ExtensionApp):
         from .environments.registry import EnvironmentRegistry
         from .executors.factory import CodeExecutorFactory
         from .kernels.client import JupyterClient
+        from .kernels.leftovers import end_leftovers
+        from .kernels.records import connection_folder, records_for
         from .kernels.specs import KernelSpecs
         from .lease import Lease
         from .log import EventLog
@@ -126,11 +129,18 @@ class ExecApp(ExtensionApp):
         lease = Lease()
         lease.acquire()
         self._parts.callback(lease.release)
-        await asyncio.to_thread(lease.sweep)  # what the sessions of a killed server have left
+        # What the sessions of a killed server have left.
+        folder = connection_folder(serverapp.kernel_manager)
+        await asyncio.to_thread(lease.sweep, partial(end_leftovers, connections=folder, logger=self.log))
         log = EventLog(parent=self)
         self.registry = EnvironmentRegistry(parent=self, root_dir=serverapp.root_dir)
         self._parts.push_async_callback(self.registry.stop)
-        kernels = JupyterClient(serverapp.kernel_manager, sessions=serverapp.session_manager, logger=self.log)
+        kernels = JupyterClient(
+            serverapp.kernel_manager,
+            sessions=serverapp.session_manager,
+            logger=self.log,
+            records=records_for(serverapp.kernel_manager, lease, self.log),
+        )
         self._parts.push_async_callback(kernels.close)
         self.registry.kernelspecs = KernelSpecs(kernels, self.log).found
         factory = CodeExecutorFactory({**self.executor_settings, "client": kernels})

@@ -11,6 +11,7 @@ import os
 import re
 import stat
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
@@ -26,7 +27,7 @@ __all__ = ["Lease"]
 _GRACE_SECONDS = 60.0
 # Others may remove the directory while it is being made; after so long something else is wrong.
 _PATIENCE_SECONDS = 2.0
-_SESSIONS = "sessions"
+_SESSIONS, _KERNELS = "sessions", "kernels"
 _ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
 
 
@@ -98,6 +99,15 @@ class Lease:
             with contextlib.suppress(OSError), self._held.folder.child(_SESSIONS) as sessions:
                 sessions.remove(session)
 
+    def kernels(self, *, make: bool = False) -> Folder:
+        """The directory in which this server records its kernels, open; with `make`, made.
+
+        Raises `Unavailable` where the lease is not held, and `FileNotFoundError`.
+        """
+        if self._held is None:
+            raise Unavailable("This server has no lease; start it again.")
+        return self._held.folder.child(_KERNELS, make=make)
+
     def acquire(self) -> None:
         """Take the lease.
 
@@ -153,14 +163,17 @@ class Lease:
         finally:
             os.close(descriptor)
 
-    def sweep(self) -> list[str]:
-        """Remove the directories of servers that are dead, and return the servers' identifiers."""
+    def sweep(self, end: Callable[[str, Folder], None] | None = None) -> list[str]:
+        """Remove the directories of servers that are dead, and return the servers' identifiers.
+
+        Before that, `end` gets each of these servers and its directory, to end what else is left of it.
+        """
         try:
             with self._open() as root:
                 names = sorted(root.names())
         except (FileNotFoundError, NotADirectoryError):
             return []
-        swept = [name for name in names if name != self.id and self._sweep(name)]
+        swept = [name for name in names if name != self.id and self._sweep(name, end)]
         return [name for name in swept if _ID.match(name)]
 
     def _open(self, *, make: bool = False) -> Folder:
@@ -181,7 +194,7 @@ class Lease:
             return False
         return stat.S_ISDIR(status.st_mode) and _is_new(status)
 
-    def _sweep(self, name: str) -> bool:
+    def _sweep(self, name: str, end: Callable[[str, Folder], None] | None) -> bool:
         try:
             with self._open() as root, root.child(name) as folder:
                 if not _is_left(name, folder):
@@ -190,7 +203,11 @@ class Lease:
         except OSError:  # it has gone by itself, or is no directory
             return False
         if held is not None:
-            held.remove()
+            try:
+                if end is not None:
+                    end(name, held.folder)
+            finally:
+                held.remove()
         return held is not None
 
     def __enter__(self) -> Lease:
@@ -241,5 +258,5 @@ def _is_left(name: str, folder: Folder) -> bool:
     there = set(folder.names())
     if LOCK in there:
         return True
-    ours = there <= {_SESSIONS} or name.startswith(GONE)
+    ours = there <= {_SESSIONS, _KERNELS} or name.startswith(GONE)
     return ours and not _is_new(folder.status())

@@ -18,6 +18,7 @@ from .wire import Message
 
 if TYPE_CHECKING:
     from .connection import Logger
+    from .records import KernelRecords
 
 __all__ = ["JupyterClient"]
 
@@ -32,6 +33,8 @@ class JupyterClient:
         `close`.
     sessions : jupyter_server SessionManager, optional
         Where a kernel that is started here is entered, so that JupyterLab lists it with a name.
+    records : KernelRecords, optional
+        Where it is recorded, so that the next server can end it if this one is killed.
 
     Examples
     --------
@@ -42,14 +45,22 @@ class JupyterClient:
     >>> await client.close()
     """
 
-    def __init__(self, manager: Any = None, *, sessions: Any = None, logger: Logger | None = None) -> None:
+    def __init__(
+        self,
+        manager: Any = None,
+        *,
+        sessions: Any = None,
+        logger: Logger | None = None,
+        records: KernelRecords | None = None,
+    ) -> None:
         self._private = manager is None
         self._multi = manager if manager is not None else _private_manager()
-        self._sessions = sessions
+        self._sessions, self._records = sessions, records
         self._logger: Logger = logger or logging.getLogger(__name__)
         self._connections: dict[str, KernelConnection] = {}
         self._connecting: dict[str, asyncio.Lock] = {}
         self._session_of: dict[str, str] = {}
+        self._unwanted: set[asyncio.Future[None]] = set()
         self._context: Any = None
 
     # -- kernels -----------------------------------------------------------------------------------
@@ -100,19 +111,47 @@ class JupyterClient:
         EnvironmentFailed
             It could not be started.
         """
-        from jupyter_client.kernelspec import NoSuchKernel
-
         options: dict[str, Any] = {"kernel_name": name}
         options |= {key: value for key, value in (("cwd", cwd), ("env", env)) if value is not None}
+        starting = asyncio.ensure_future(self._start(options, title or name, path))
         try:
-            kernel_id = str(await ensure_async(self._multi.start_kernel(**options)))
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            # To break it off would leave the manager with a kernel that it cannot shut down: when the server
+            # stops, it would fail on this one and leave all others.
+            unwanted = asyncio.ensure_future(self._discard(starting))
+            self._unwanted.add(unwanted)
+            unwanted.add_done_callback(self._unwanted.discard)
+            raise
+
+    async def _start(self, options: dict[str, Any], title: str, path: str) -> str:
+        if self._records is not None:
+            options |= await self._records.begin(options.get("env"))
+        try:
+            kernel_id = await self._launch(options)
+        except ExecError:
+            if self._records is not None:
+                await self._records.end(options["kernel_id"])
+            raise
+        if self._sessions is not None:
+            await self._enter(kernel_id, title, path)
+        return kernel_id
+
+    async def _launch(self, options: dict[str, Any]) -> str:
+        from jupyter_client.kernelspec import NoSuchKernel
+
+        name = options["kernel_name"]
+        try:
+            return str(await ensure_async(self._multi.start_kernel(**options)))
         except NoSuchKernel:
             raise UnknownEnvironment(f"There is no kernel {name!r} here.", field="environment") from None
         except Exception as error:
             raise EnvironmentFailed(f"The kernel {name} could not be started: {error}.") from error
-        if self._sessions is not None:
-            await self._enter(kernel_id, title or name, path)
-        return kernel_id
+
+    async def _discard(self, starting: asyncio.Future[str]) -> None:
+        """End a kernel that nobody waits for any more, once it has started."""
+        with contextlib.suppress(ExecError):
+            await self.stop(await starting, now=True)
 
     async def _enter(self, kernel_id: str, title: str, path: str) -> None:
         try:
@@ -135,6 +174,8 @@ class JupyterClient:
             # After the kernel: a session whose kernel is gone leaves the list by itself when it is read.
             with contextlib.suppress(Exception):
                 await self._sessions.get_session(session_id=session)
+        if self._records is not None:
+            await self._records.end(kernel_id)
 
     async def restart(self, kernel_id: str, *, now: bool = False) -> None:
         """Restart a kernel; its connection is made anew with the next request.
@@ -228,6 +269,7 @@ class JupyterClient:
 
     async def close(self) -> None:
         """End the connections, and the kernels of a private manager."""
+        await asyncio.gather(*self._unwanted, return_exceptions=True)
         for kernel_id in list(self._connections):
             with contextlib.suppress(ExecError):
                 await self.disconnect(kernel_id)

@@ -1,0 +1,133 @@
+"""What a killed server has left of its kernels: processes and connection files, and their end.
+
+A kernel of IPython ends by itself when its server is gone, but not always what it has started, and its
+connection file stays; other kernels may do neither.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import stat
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+
+from ..folders import Folder
+from ..pathfolder import open_folder
+
+if TYPE_CHECKING:
+    from .connection import Logger
+
+__all__ = ["MARK", "end_leftovers"]
+
+#: The environment variable of a kernel that says whose it is: the server's lease, a colon, its process id.
+#: What a kernel starts inherits it.
+MARK = "JUPYTER_EXEC_SERVER"
+#: Seconds in which what was killed must be gone; what is left then hangs in the system itself.
+_SECONDS, _PAUSE = 2.0, 0.05
+_ID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_RECORD = re.compile(_ID)
+_IN_USE = re.compile(rf"kernel-({_ID})\.json")
+#: A connection file, and the sockets of a kernel that uses files for them.
+_FILE = re.compile(rf"kernel-({_ID})(?:\.json|-ipc-\d+)")
+_MARKED = re.compile(r"(.+):(\d{1,10})")
+
+
+def end_leftovers(server: str, folder: Folder, connections: Path, logger: Logger) -> None:
+    """End the kernels that a dead server has left, and remove their connection files.
+
+    Parameters
+    ----------
+    server : str
+        The identifier of its lease.
+    folder : Folder
+        The lease's directory; its contents are not trusted.
+    connections : path
+        The directory of the connection files.
+    logger : logging.Logger
+        Is told what went wrong: it keeps no server from starting.
+    """
+    try:
+        with folder.child("kernels") as records:
+            kernels = set(filter(_RECORD.fullmatch, records.names()))
+    except OSError:  # it has started none
+        return
+    if not kernels:
+        return
+    try:
+        _end_processes(server)
+        _remove_files(kernels, connections)
+    except Exception as error:
+        logger.warning("Something of a killed server's kernels may be left: %s", error, exc_info=True)
+
+
+def _end_processes(server: str) -> None:
+    """Kill until nothing is left: a process may have started another one meanwhile."""
+    until = time.monotonic() + _SECONDS
+    while (left := _left_by(server)) and time.monotonic() < until:
+        for process in left:
+            with contextlib.suppress(psutil.Error):
+                # Not asked first: who would have answered is dead.
+                process.kill()
+        time.sleep(_PAUSE)
+
+
+def _left_by(server: str) -> list[psutil.Process]:
+    """The dead server's kernels, and what they have started."""
+    found = {process for process in psutil.process_iter() if _is_left_by(server, process)}
+    for process in list(found):
+        with contextlib.suppress(psutil.Error):
+            found.update(process.children(recursive=True))  # also with another environment
+    # This server may have been started in a cell of that one.
+    here = psutil.Process()
+    return [process for process in found - {here, *here.children(recursive=True)} if _is_living(process)]
+
+
+def _is_left_by(server: str, process: psutil.Process) -> bool:
+    try:
+        mark = _MARKED.fullmatch(process.environ().get(MARK, ""))
+        return mark is not None and mark[1] == server and not _started_by(int(mark[2]), process)
+    except (psutil.Error, OSError):  # another user's, or gone
+        return False
+
+
+def _started_by(server: int, process: psutil.Process) -> bool:
+    """Whether the server lives after all: a block may have put its lease out of the way."""
+    try:
+        found = psutil.Process(server)
+        return _is_living(found) and found.create_time() <= process.create_time()
+    except psutil.Error:
+        return False
+
+
+def _is_living(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.Error:
+        return True
+
+
+def _remove_files(kernels: set[str], connections: Path) -> None:
+    """Remove what bears the kernels' names, no process uses, and is neither a link nor a directory."""
+    unused = kernels - set(_in_use())
+    with open_folder(connections) as folder:
+        for name in folder.names():
+            match = _FILE.fullmatch(name)
+            if match is not None and match[1] in unused:
+                with contextlib.suppress(OSError):
+                    mode = folder.stat(name).st_mode
+                    if stat.S_ISREG(mode) or stat.S_ISSOCK(mode):
+                        folder.remove(name)
+
+
+def _in_use() -> Iterable[str]:
+    """The kernels whose connection files are on a living process's command line."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            yield from _IN_USE.findall(" ".join(process.cmdline()))
