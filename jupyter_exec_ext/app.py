@@ -64,7 +64,8 @@ class ExecApp(ExtensionApp):
     executor_settings = Dict(
         help="Arguments for the executors that take them, by name: output_limit (bytes kept of one "
         "execution's output), grace (seconds from interrupt to terminate, and to kill), fork, namespace, "
-        "portable. A name that no executor takes is warned of at the start."
+        "portable, output_dir (where a kernel's images and HTML are saved). A name that no executor takes is "
+        "warned of at the start."
     ).tag(config=True)
 
     manager: ExecutionManager

@@ -19,6 +19,7 @@ from ..languages import Language
 from ..models import CodeBlock
 from .base import CodeExecutor, RunOptions, checked
 from .kernelrun import KernelRun
+from .outputfiles import checked_directory
 from .turns import RunTurn
 
 __all__ = ["JupyterCodeExecutor", "TimeoutPolicy"]
@@ -51,6 +52,8 @@ class JupyterCodeExecutor(CodeExecutor):
         What becomes of a kernel whose run has not ended in time: see `TimeoutPolicy`.
     interrupt_grace : float
         Seconds that a run gets to end after an interrupt.
+    output_dir : path, optional
+        Where images and HTML are saved, as the outcome's ``output_files``; else they are not. It must exist.
     """
 
     def __init__(
@@ -63,10 +66,12 @@ class JupyterCodeExecutor(CodeExecutor):
         output_limit: int = OUTPUT_LIMIT,
         on_timeout: TimeoutPolicy = "restart",
         interrupt_grace: float = GRACE,
+        output_dir: str | os.PathLike[str] | None = None,
     ) -> None:
         self.environment = environment
         self.workspace = Path(workspace).resolve()
         self.output_limit, self.on_timeout, self.interrupt_grace = output_limit, on_timeout, interrupt_grace
+        self.output_dir = checked_directory(output_dir)
         self.attached = kernel_id is not None
         self.kernel_id = kernel_id
         self.client = client or JupyterClient()

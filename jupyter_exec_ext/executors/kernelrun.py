@@ -20,6 +20,7 @@ from ..text import one_line
 from .base import RunOptions
 from .execution import Execution
 from .kerneloutput import KernelOutput
+from .outputfiles import OutputFiles
 from .verdict import CANCELLED, TIMED_OUT, Judgement
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class KernelRun:
         self._execution.verdict.cpu_seconds = self._execution.verdict.max_rss_bytes = None
         self._wake = asyncio.Event()
         self._output = KernelOutput(executor.output_limit, self._wake.set)
+        self._files = OutputFiles(executor.output_dir)
         self._lines = _lines(options.stdin)
         self._asked: Message | None = None
         self._questions: list[Event] = []
@@ -77,8 +79,12 @@ class KernelRun:
                 self._execution.fail(error)
         for event in self._output.finish():
             yield event
+        for note in await self._files.finish():
+            yield Event("progress", {"label": note, "current": 0, "total": None})
         self._execution.truncated = self._output.truncated
-        yield Event("end", {"outcome": self._execution.outcome()})
+        outcome = self._execution.outcome()
+        outcome.output_files = self._files.paths
+        yield Event("end", {"outcome": outcome})
 
     async def cancel(self) -> None:
         """Begin to end the run."""
@@ -155,6 +161,7 @@ class KernelRun:
             self._on_question(message)
         else:
             self._output.take(message)
+            self._files.take(message)
 
     def _on_question(self, message: Message) -> None:
         self._asked = message
