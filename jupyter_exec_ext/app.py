@@ -221,3 +221,4 @@ def _import_parts() -> None:
     from . import manager, notices  # noqa: F401
     from .environments import registry  # noqa: F401
     from .executors import factory  # noqa: F401
+    from .kernels import client, leftovers  # noqa: F401
