@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from .environments.registry import EnvironmentRegistry
     from .executors.factory import CodeExecutorFactory
+    from .kernels.pool import KernelPool
     from .manager import ExecutionManager
 
 # How long a request waits for a server that is still starting.
@@ -35,7 +36,7 @@ class ExecApp(ExtensionApp):
     """Runs code blocks in the environment their user picks, below ``api/exec``.
 
     Its own traits are the limits of REST; those of the parts are on the classes they concern:
-    `ExecutionManager`, `EnvironmentRegistry` and `EventLog`.
+    `ExecutionManager`, `EnvironmentRegistry`, `EventLog` and `KernelPool`.
     """
 
     name = "jupyter_exec_ext"
@@ -70,6 +71,7 @@ class ExecApp(ExtensionApp):
 
     manager: ExecutionManager
     registry: EnvironmentRegistry
+    pool: KernelPool
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -116,11 +118,13 @@ class ExecApp(ExtensionApp):
             self._started.set()
 
     async def _start_parts(self, serverapp: ServerApp) -> None:
+        from . import metrics
         from .environments.registry import EnvironmentRegistry
         from .executors.factory import CodeExecutorFactory
         from .kernels.client import JupyterClient
         from .kernels.leftovers import end_leftovers
         from .kernels.records import connection_folder, records_for
+        from .kernels.pool import KernelPool
         from .kernels.specs import KernelSpecs
         from .lease import Lease
         from .log import EventLog
@@ -144,7 +148,11 @@ class ExecApp(ExtensionApp):
         )
         self._parts.push_async_callback(kernels.close)
         self.registry.kernelspecs = KernelSpecs(kernels, self.log).found
-        factory = CodeExecutorFactory({**self.executor_settings, "client": kernels})
+        self.pool = KernelPool(parent=self, client=kernels, find=self.registry.get, folder=serverapp.root_dir)
+        self._parts.push_async_callback(self.pool.stop)
+        metrics.watch_pool(self.pool)
+        self._parts.callback(metrics.forget_pool, self.pool)
+        factory = CodeExecutorFactory({**self.executor_settings, "client": kernels, "pool": self.pool})
         await asyncio.to_thread(self._warn_of_settings, factory)
         self.manager = ExecutionManager(
             parent=self,
@@ -162,6 +170,7 @@ class ExecApp(ExtensionApp):
         self._parts.push_async_callback(log.close)
         self._parts.push_async_callback(self.manager.stop)
         await self.manager.start()
+        await self.pool.start()
         # Beside the first requests: below a large root it looks around for a while.
         looking = asyncio.create_task(self._look_around())
         self._parts.callback(looking.cancel)
@@ -211,10 +220,11 @@ class ExecApp(ExtensionApp):
 
 def _configurable_parts() -> list[type[Any]]:
     from .environments.registry import EnvironmentRegistry
+    from .kernels.pool import KernelPool
     from .log import EventLog
     from .manager import ExecutionManager
 
-    return [ExecutionManager, EnvironmentRegistry, EventLog]
+    return [ExecutionManager, EnvironmentRegistry, EventLog, KernelPool]
 
 
 def _import_parts() -> None:

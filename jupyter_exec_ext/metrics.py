@@ -7,6 +7,7 @@ same ones. Counters count when an execution ends; gauges ask the managers when t
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter as Counts
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from weakref import WeakSet
@@ -16,10 +17,11 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
+    from .kernels.pool import KernelPool
     from .manager import ExecutionManager
     from .models import Execution
 
-__all__ = ["count", "forget", "watch"]
+__all__ = ["count", "forget", "forget_pool", "watch", "watch_pool"]
 
 EXECUTIONS = Counter(
     "jupyter_exec_executions",
@@ -36,10 +38,11 @@ DURATION = Histogram(
 
 
 class _Managers(Collector):
-    """Gauges over all managers of this process."""
+    """Gauges over all managers and pools of this process."""
 
     def __init__(self) -> None:
         self.managers: WeakSet[ExecutionManager] = WeakSet()
+        self.pools: WeakSet[KernelPool] = WeakSet()
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Ask them: the registry calls it for each scrape."""
@@ -50,6 +53,17 @@ class _Managers(Collector):
             ("sessions", "Live sessions.", [one.session_count for one in managers]),
         ):
             yield GaugeMetricFamily(f"jupyter_exec_{name}", text, value=sum(values))
+        yield self._ready()
+
+    def _ready(self) -> GaugeMetricFamily:
+        text = "Kernels that are ready to be taken, by environment."
+        family = GaugeMetricFamily("jupyter_exec_kernels_ready", text, labels=["environment"])
+        counts: Counts[str] = Counts()
+        for pool in list(self.pools):
+            counts.update(pool.ready)
+        for name, count in sorted(counts.items()):
+            family.add_metric([name], count)
+        return family
 
 
 _MANAGERS = _Managers()
@@ -64,6 +78,16 @@ def watch(manager: ExecutionManager) -> None:
 def forget(manager: ExecutionManager) -> None:
     """Leave a manager out of the gauges: it has stopped."""
     _MANAGERS.managers.discard(manager)
+
+
+def watch_pool(pool: KernelPool) -> None:
+    """Include a pool in the gauges, from its start on."""
+    _MANAGERS.pools.add(pool)
+
+
+def forget_pool(pool: KernelPool) -> None:
+    """Leave a pool out of the gauges: it has stopped."""
+    _MANAGERS.pools.discard(pool)
 
 
 def count(execution: Execution, *, timed: bool = True) -> None:

@@ -14,7 +14,8 @@ from ..errors import Conflict, EnvironmentFailed, ExecError, InvalidRequest, Ker
 from ..events import Event
 from ..kernels.client import JupyterClient
 from ..kernels.connection import KernelConnection
-from ..kernels.startup import startup_code
+from ..kernels.pool import KernelPool
+from ..kernels.startup import furnish
 from ..languages import Language
 from ..models import CodeBlock
 from .base import CodeExecutor, RunOptions, checked
@@ -46,6 +47,8 @@ class JupyterCodeExecutor(CodeExecutor):
         Over the server's kernel manager; else over a private one, whose kernels end with `stop`.
     kernel_id : str, optional
         A kernel to attach to, which goes on when this executor stops; else one is started.
+    pool : KernelPool, optional
+        Where a kernel of that client may be ready.
     output_limit : int
         Bytes of output that are kept of one execution; half of it head, half of it tail.
     on_timeout : {"restart", "interrupt", "keep"}
@@ -63,6 +66,7 @@ class JupyterCodeExecutor(CodeExecutor):
         *,
         client: JupyterClient | None = None,
         kernel_id: str | None = None,
+        pool: KernelPool | None = None,
         output_limit: int = OUTPUT_LIMIT,
         on_timeout: TimeoutPolicy = "restart",
         interrupt_grace: float = GRACE,
@@ -75,6 +79,7 @@ class JupyterCodeExecutor(CodeExecutor):
         self.attached = kernel_id is not None
         self.kernel_id = kernel_id
         self.client = client or JupyterClient()
+        self.pool = pool
         self._own_client = client is None
         self._run: KernelRun | None = None
         self._turn = RunTurn("A run goes on in this session; wait for its end, or use another session.")
@@ -103,22 +108,35 @@ class JupyterCodeExecutor(CodeExecutor):
     async def _begin(self) -> None:
         if self._stopped:
             raise SessionLost("The session was stopped.")
-        if not self.attached:
-            self.kernel_id = await self._start_kernel()
-        else:
+        if self.attached:
             self._check_attached(self.kernel_id or "")
+            await self.client.connect(self.kernel_id or "")
+            return
         try:
-            await self._furnish(await self.client.connect(self.kernel_id or ""))
+            if not await self._take_ready():
+                self.kernel_id = await self._start_kernel()
+                await self._furnish(await self.client.connect(self.kernel_id))
         except BaseException:
             await self._end()
             raise
+        if self.pool is not None:
+            self.pool.refill(self.environment.name)
+
+    async def _take_ready(self) -> bool:
+        """Take a kernel that is ready already, where there is one."""
+        self._check_workspace()
+        self.kernel_id = None
+        if self.pool is not None:
+            self.kernel_id = await self.pool.take(self.environment, self.workspace)
+        if self.kernel_id is None:
+            return False
+        await self.client.enter(self.kernel_id, self.environment.display_name, self.workspace.name)
+        return True
 
     async def _furnish(self, connection: KernelConnection) -> KernelConnection:
         """Prepare a kernel that has just started; somebody else's stays as it is."""
-        if not self.attached and self.environment.is_ipython:
-            code = startup_code(self.environment.preload)
-            request = await connection.execute(code, lambda message: None, silent=True, store_history=False)
-            await request.ended
+        if not self.attached:
+            await furnish(connection, self.environment)
         return connection
 
     async def _restart(self, *, now: bool = False) -> KernelConnection:
@@ -138,9 +156,11 @@ class JupyterCodeExecutor(CodeExecutor):
                 f"That kernel is one of kernel:{name}, not of {self.environment.name}.", field="kernel_id"
             )
 
-    async def _start_kernel(self) -> str:
+    def _check_workspace(self) -> None:
         if not self.workspace.is_dir():
             raise EnvironmentFailed(f"The working directory {self.workspace} is gone; choose another path.")
+
+    async def _start_kernel(self) -> str:
         return await self.client.start(
             self.environment.kernel_name,
             cwd=str(self.workspace),

@@ -1,5 +1,6 @@
-"""Kernels: `JupyterClient` over a multi-kernel manager, and one connection to each kernel."""
+"""Kernels: `JupyterClient` over a multi-kernel manager, a connection to each kernel, a pool of ready ones."""
 
 from .client import JupyterClient
+from .pool import KernelPool
 
-__all__ = ["JupyterClient"]
+__all__ = ["JupyterClient", "KernelPool"]

@@ -90,6 +90,7 @@ class JupyterClient:
         env: Mapping[str, str] | None = None,
         title: str | None = None,
         path: str = "",
+        listed: bool = True,
     ) -> str:
         """Start a kernel and return its identifier; `execute` waits until it is ready.
 
@@ -103,6 +104,8 @@ class JupyterClient:
             All its environment variables; else the server's own.
         title, path : str
             How JupyterLab's list of running sessions calls it, and where it belongs.
+        listed : bool
+            Whether it is in that list from the start; else `enter` enters it.
 
         Raises
         ------
@@ -113,7 +116,8 @@ class JupyterClient:
         """
         options: dict[str, Any] = {"kernel_name": name}
         options |= {key: value for key, value in (("cwd", cwd), ("env", env)) if value is not None}
-        starting = asyncio.ensure_future(self._start(options, title or name, path))
+        title = (title or name) if listed else None
+        starting = asyncio.ensure_future(self._start(options, title, path))
         try:
             return await asyncio.shield(starting)
         except asyncio.CancelledError:
@@ -124,7 +128,7 @@ class JupyterClient:
             unwanted.add_done_callback(self._unwanted.discard)
             raise
 
-    async def _start(self, options: dict[str, Any], title: str, path: str) -> str:
+    async def _start(self, options: dict[str, Any], title: str | None, path: str) -> str:
         if self._records is not None:
             options |= await self._records.begin(options.get("env"))
         try:
@@ -133,8 +137,8 @@ class JupyterClient:
             if self._records is not None:
                 await self._records.end(options["kernel_id"])
             raise
-        if self._sessions is not None:
-            await self._enter(kernel_id, title, path)
+        if title is not None:
+            await self.enter(kernel_id, title, path)
         return kernel_id
 
     async def _launch(self, options: dict[str, Any]) -> str:
@@ -153,7 +157,10 @@ class JupyterClient:
         with contextlib.suppress(ExecError):
             await self.stop(await starting, now=True)
 
-    async def _enter(self, kernel_id: str, title: str, path: str) -> None:
+    async def enter(self, kernel_id: str, title: str, path: str = "") -> None:
+        """Enter a kernel into JupyterLab's list of running sessions, where there is one."""
+        if self._sessions is None:
+            return
         try:
             # JupyterLab opens a console on one of this type; two sessions may not have one path.
             model = await self._sessions.create_session(
@@ -202,6 +209,11 @@ class JupyterClient:
         """The name of a kernel's kernelspec. Raises `NotFound`."""
         self._check(kernel_id)
         return str(self._multi.get_kernel(kernel_id).kernel_name)
+
+    def kernel(self, kernel_id: str) -> Any:
+        """The manager's manager of one kernel. Raises `NotFound`."""
+        self._check(kernel_id)
+        return self._multi.get_kernel(kernel_id)
 
     def has(self, kernel_id: str) -> bool:
         """Whether there is such a kernel."""

@@ -1,10 +1,15 @@
-"""What a kernel of IPython is given before its first cell: see `startup_code`."""
+"""What a kernel of IPython is given before its first cell: see `furnish`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-__all__ = ["startup_code"]
+if TYPE_CHECKING:
+    from ..environments.kernel import KernelEnvironment
+    from .connection import KernelConnection
+
+__all__ = ["furnish", "startup_code", "warm"]
 
 # A thread prints for the cell that started it, also once another one runs: ipykernel finds the cell in a
 # context variable, which threads have inherited by themselves only since Python 3.14. The context is
@@ -66,3 +71,24 @@ def startup_code(preload: Iterable[str] = ()) -> str:
     """
     names = list(preload)
     return _THREADS + _MESSAGES + (_PRELOAD.format(names=names) if names else "")
+
+
+async def furnish(connection: KernelConnection, environment: KernelEnvironment) -> None:
+    """Prepare a kernel that has just started; one that is not IPython's stays as it is.
+
+    Raises `ExecError` where it goes away meanwhile.
+    """
+    if environment.is_ipython:
+        code = startup_code(environment.preload)
+        request = await connection.execute(code, lambda message: None, silent=True, store_history=False)
+        await request.ended
+
+
+async def warm(connection: KernelConnection, environment: KernelEnvironment) -> None:
+    """Let a furnished kernel of IPython do once what its first cell would have to wait for.
+
+    Another kernel's is not touched: not all know what ``silent`` means.
+    """
+    if environment.is_ipython:
+        request = await connection.execute("", lambda message: None, silent=True, store_history=False)
+        await request.ended

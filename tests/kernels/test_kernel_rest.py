@@ -15,6 +15,12 @@ Rest = Callable[..., Any]
 KERNEL = "kernel:python3"
 
 
+@pytest.fixture
+def jp_server_config(jp_server_config: dict[str, Any]) -> dict[str, Any]:
+    """No kernels ahead, so that those that are there can be counted; test_pool_rest.py has them."""
+    return {**jp_server_config, "KernelPool": {"ready_per_environment": 0}}
+
+
 async def ask(rest: Rest, verb: str, path: str, body: Any = None, **options: Any) -> Any:
     response = await rest(verb, path, body, **options)
     assert response.code < 300, response.body
