@@ -30,6 +30,7 @@ from jupyter_exec_ext.models import CodeBlock
 
 from .kernels import kernel_rows
 from .peers import ag2_rows
+from .pool import pool_row
 from .server import running_server
 from .timing import Row, at_most, at_most_more, in_turns
 
@@ -187,6 +188,7 @@ def main() -> None:
     rows = asyncio.run(local_rows())
     rows += asyncio.run(kernel_rows())
     with running_server() as (client, _, pid):
+        rows.append(pool_row(client))
         rows += rest_rows(client, pid)
     rows.append(start_row())
     if options.ag2:

@@ -123,8 +123,8 @@ class ExecApp(ExtensionApp):
         from .executors.factory import CodeExecutorFactory
         from .kernels.client import JupyterClient
         from .kernels.leftovers import end_leftovers
-        from .kernels.records import connection_folder, records_for
         from .kernels.pool import KernelPool
+        from .kernels.records import connection_folder, records_for
         from .kernels.specs import KernelSpecs
         from .lease import Lease
         from .log import EventLog
