@@ -21,7 +21,7 @@ SHADOWED, UNFURNISHED = "a module may be another there", "it was restarted"
 # - Nothing is raised, since an exception would leave its trace in `sys.last_value`.
 _CODE = """
 def _hand_over(here, there):
-    import os, sys, threading
+    import importlib.machinery, os, sys, threading
     inherits = getattr(sys.flags, "thread_inherit_context", False)
     if not (inherits or hasattr(threading.Thread.start, "__wrapped__")):
         return {unfurnished!r}
@@ -35,7 +35,10 @@ def _hand_over(here, there):
     files = [getattr(module, "__file__", None) for module in loaded.values()]
     files += [path for module in loaded.values() for path in getattr(module, "__path__", ())]
     folders = {{os.path.dirname(file) for file in files if isinstance(file, str)}} | {{*sys.path}} - {{""}}
-    if here in map(os.path.realpath, folders) or names & loaded.keys():
+    find = importlib.machinery.PathFinder.find_spec
+    found = [find(name, [there]) for name in names & loaded.keys()]
+    # A folder that is no package has no origin, and is found by nobody where there is a module.
+    if here in map(os.path.realpath, folders) or any(spec and spec.origin for spec in found):
         return {shadowed!r}
     os.chdir(there)
     shell = get_ipython()

@@ -1,10 +1,11 @@
-"""Fixtures for the kernels: clients over a private manager, started executors, a faulty kernel."""
+"""Fixtures for the kernels: clients over a private manager, started executors, pools, a faulty kernel."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,11 @@ from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.multikernelmanager import AsyncMultiKernelManager
 
 from jupyter_exec_ext.environments.kernel import KernelEnvironment
+from jupyter_exec_ext.errors import UnknownEnvironment
 from jupyter_exec_ext.executors.jupyter import JupyterCodeExecutor
+from jupyter_exec_ext.kernels import pool as pools
 from jupyter_exec_ext.kernels.client import JupyterClient
+from jupyter_exec_ext.kernels.pool import KernelPool
 
 
 @pytest.fixture
@@ -58,6 +62,57 @@ def make(jp_asyncio_loop: Any, client: JupyterClient, specs: KernelSpecManager, 
 
     yield start
     jp_asyncio_loop.run_until_complete(stack.aclose())
+
+
+@pytest.fixture
+def environment(specs: KernelSpecManager) -> Callable[..., KernelEnvironment]:
+    """Make an environment by its name; unlike the registry's, each is a new one."""
+
+    def named(name: str = "kernel:python3", **options: Any) -> KernelEnvironment:
+        found = specs.get_all_specs().get(name.partition(":")[2])
+        if found is None:
+            raise UnknownEnvironment(f"There is no {name}.")
+        return KernelEnvironment(name, found, **options)
+
+    return named
+
+
+@pytest.fixture
+def make_pool(
+    jp_asyncio_loop: Any,
+    client: JupyterClient,
+    environment: Callable[..., KernelEnvironment],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Any]:
+    """Start a pool with ``await make_pool(**traits)``; it is stopped when the test has ended."""
+    monkeypatch.setattr(pools, "REFILL_PAUSE", 0.0)
+    stack = AsyncExitStack()
+
+    async def start(**traits: Any) -> KernelPool:
+        options = {"client": client, "find": environment, "folder": tmp_path, **traits}
+        pool = KernelPool(**options)
+        stack.push_async_callback(pool.stop)
+        await pool.start()
+        return pool
+
+    yield start
+    jp_asyncio_loop.run_until_complete(stack.aclose())
+
+
+async def until(there: Callable[[], object], seconds: float = 30.0) -> None:
+    for _ in range(int(seconds / 0.02)):
+        if there():
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("it did not come to that")
+
+
+async def filled(pool: KernelPool, name: str = "kernel:python3", count: int = 1) -> list[str]:
+    """Let the pool have so many kernels ready, and return their identifiers."""
+    pool.refill(name)
+    await until(lambda: pool.ready.get(name) == count)
+    return [kernel.id for kernel in pool._shelves[name].ready]
 
 
 Make = Callable[..., Any]

@@ -1,4 +1,4 @@
-"""KernelPool: ready kernels are like fresh ones, bounded, and gone when nobody needs them."""
+"""KernelPool: ready kernels are taken once, refilled, bounded, well, and gone when nobody needs them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -21,173 +19,20 @@ from jupyter_exec_ext.errors import UnknownEnvironment
 from jupyter_exec_ext.executors.jupyter import JupyterCodeExecutor
 from jupyter_exec_ext.kernels import pool as pools
 from jupyter_exec_ext.kernels.client import JupyterClient
-from jupyter_exec_ext.kernels.pool import KernelPool
 from jupyter_exec_ext.metrics import forget_pool, watch_pool
 from jupyter_exec_ext.models import CodeBlock
 
+from .conftest import filled, until
+
 PYTHON = "kernel:python3"
-
-#: What a program can see of where, how and after what its kernel was started.
-LOOK_AROUND = """
-import json as _json, multiprocessing as _mp, os as _os, sys as _sys, threading as _t
-_shell = get_ipython()
-print(_json.dumps({
-    "globals": sorted(globals()),
-    "cwd": _os.getcwd(),
-    "path": _sys.path,
-    "argv": len(_sys.argv),
-    "environ": {k: v for k, v in _os.environ.items() if not k.startswith("JPY_")},
-    "jpy": sorted(k for k in _os.environ if k.startswith("JPY_")),
-    "In": In, "Out": Out, "_dh": [str(folder) for folder in _dh],
-    "history": list(_shell.history_manager.get_range(raw=True)),
-    "count": _shell.execution_count,
-    "starting_dir": _shell.starting_dir,
-    "children_start_in": _mp.process.ORIGINAL_DIR,
-    "exception": [getattr(_sys, name, None) for name in ("last_type", "last_value", "last_traceback")],
-    "threads": sorted(thread.name for thread in _t.enumerate()),
-    "nothing": [_, __, ___, _i, _ii, _iii],
-}))
-"""
-
-
-@pytest.fixture
-def environment(specs: KernelSpecManager) -> Callable[..., KernelEnvironment]:
-    def named(name: str = PYTHON, **options: Any) -> KernelEnvironment:
-        found = specs.get_all_specs().get(name.partition(":")[2])
-        if found is None:
-            raise UnknownEnvironment(f"There is no {name}.")
-        return KernelEnvironment(name, found, **options)
-
-    return named
-
-
-@pytest.fixture
-def make_pool(
-    jp_asyncio_loop: Any,
-    client: JupyterClient,
-    environment: Callable[..., KernelEnvironment],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[Any]:
-    """Start a pool with ``await make_pool(**traits)``; it is stopped when the test has ended."""
-    monkeypatch.setattr(pools, "REFILL_PAUSE", 0.0)
-    stack = AsyncExitStack()
-
-    async def start(**traits: Any) -> KernelPool:
-        options = {"client": client, "find": environment, "folder": tmp_path, **traits}
-        pool = KernelPool(**options)
-        stack.push_async_callback(pool.stop)
-        await pool.start()
-        return pool
-
-    yield start
-    jp_asyncio_loop.run_until_complete(stack.aclose())
-
-
-async def until(there: Callable[[], object], seconds: float = 30.0) -> None:
-    for _ in range(int(seconds / 0.02)):
-        if there():
-            return
-        await asyncio.sleep(0.02)
-    raise AssertionError("it did not come to that")
-
-
-async def filled(pool: KernelPool, name: str = PYTHON, count: int = 1) -> list[str]:
-    """Let the pool have so many kernels ready, and return their identifiers."""
-    pool.refill(name)
-    await until(lambda: pool.ready.get(name) == count)
-    return [kernel.id for kernel in pool._shelves[name].ready]
 
 
 async def kernel_ids(client: JupyterClient) -> set[str]:
     return {kernel["id"] for kernel in await client.list()}
 
 
-async def look(executor: JupyterCodeExecutor) -> dict[str, Any]:
-    result = await executor.execute_code_blocks([CodeBlock(code=LOOK_AROUND)])
-    assert result.outcome.status == "ok", result.output
-    return json.loads(result.output)  # type: ignore[no-any-return]
-
-
 def pid_of(client: JupyterClient, kernel_id: str) -> int:
     return int(client.kernel(kernel_id).provisioner.pid)
-
-
-@pytest.mark.parametrize("where", ["", "deep/er", "мій проєкт '\""])
-async def test_a_kernel_of_the_pool_is_like_a_fresh_one_in_that_folder(
-    client: JupyterClient, environment: Any, make_pool: Any, tmp_path: Path, where: str
-) -> None:
-    pool = await make_pool()
-    (ready,) = await filled(pool)
-    folder = tmp_path / where
-    folder.mkdir(parents=True, exist_ok=True)
-    fresh = JupyterCodeExecutor(environment(), folder, client=client)
-    pooled = JupyterCodeExecutor(environment(), folder, client=client, pool=pool)
-
-    async with fresh, pooled:
-        assert pooled.kernel_id == ready
-        expected = await look(fresh)
-        assert await look(pooled) == expected
-        assert expected["cwd"] == str(folder)
-
-        await asyncio.gather(fresh.restart(), pooled.restart())  # it begins there again
-        assert await look(pooled) == await look(fresh) == expected
-
-
-async def test_first_cell_is_number_one_and_modules_of_the_folder_are_found(
-    environment: Any, client: JupyterClient, make_pool: Any, tmp_path: Path
-) -> None:
-    pool = await make_pool()
-    (ready,) = await filled(pool)
-    folder = tmp_path / "project"
-    folder.mkdir()
-    (folder / "mine_alone.py").write_text("x = 6")
-
-    async with JupyterCodeExecutor(environment(), folder, client=client, pool=pool) as executor:
-        assert executor.kernel_id == ready
-        code = CodeBlock(code="import mine_alone\nmine_alone.x * 7")
-        events = [event async for event in executor.run([code])]
-
-    (result,) = [event.data for event in events if event.type == "execute_result"]
-    assert (result["execution_count"], result["data"]["text/plain"]) == (1, "42")
-
-
-@pytest.mark.parametrize("beside", [False, True])
-async def test_a_kernel_whose_modules_would_be_others_in_the_folder_is_not_used_there(
-    environment: Any, client: JupyterClient, make_pool: Any, tmp_path: Path, beside: bool
-) -> None:
-    def find(name: str) -> KernelEnvironment:
-        return environment(name, preload=["wanted"])  # type: ignore[no-any-return]
-
-    folder = tmp_path / "project"
-    folder.mkdir()
-    (tmp_path / "wanted.py").write_text("x = 'root'")
-    if beside:
-        (folder / "wanted.py").write_text("x = 'project'")
-    pool = await make_pool(find=find)
-    (ready,) = await filled(pool)
-
-    async with JupyterCodeExecutor(find(PYTHON), folder, client=client, pool=pool) as executor:
-        result = await executor.execute_code_blocks([CodeBlock(code="import wanted; print(wanted.x)")])
-        assert executor.kernel_id != ready
-    assert result.output == "project\n" if beside else "ModuleNotFoundError" in result.output
-    assert pool.ready == {PYTHON: 1}  # it stays for who wants it in the root
-    assert await pool.take(find(PYTHON), tmp_path) == ready
-
-
-async def test_preloaded_modules_are_there_before_the_first_cell(
-    environment: Any, client: JupyterClient, make_pool: Any, tmp_path: Path
-) -> None:
-    def find(name: str) -> KernelEnvironment:
-        return environment(name, preload=["colorsys", "nowhere_at_all"])  # type: ignore[no-any-return]
-
-    pool = await make_pool(find=find)
-    await filled(pool)
-    async with JupyterCodeExecutor(find(PYTHON), tmp_path, client=client, pool=pool) as executor:
-        result = await executor.execute_code_blocks(
-            [CodeBlock(code="import sys; print('colorsys' in sys.modules, 'colorsys' in globals())")]
-        )
-    assert result.output == "True False\n"
 
 
 async def test_it_refills_behind_each_taking(
