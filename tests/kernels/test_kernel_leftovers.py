@@ -128,7 +128,7 @@ def test_after_sigterm_no_kernel_and_no_connection_file_is_left(with_faulty: Sta
 @pytest.mark.timeout(180)
 def test_what_was_restarted_is_found_and_what_has_ended_is_forgotten(with_faulty: Start) -> None:
     # given
-    server = with_faulty()
+    server = with_faulty("--KernelPool.ready_per_environment=0")
     ended = server.call("POST", "sessions", {"environment": "kernel:faulty"})["id"]
     session = server.call("POST", "sessions", {"environment": "kernel:faulty"})
     # when

@@ -146,7 +146,7 @@ async def test_an_output_directory_that_is_none_is_refused(make: Make, tmp_path:
 
 
 def html(text: Any, kind: str = "display_data", **more: Any) -> Message:
-    return Message("iopub", kind, "", "", {"data": {"text/html": text}, "metadata": {}, **more})
+    return Message("iopub", kind, "", "", "", {"data": {"text/html": text}, "metadata": {}, **more})
 
 
 async def test_number_and_bytes_are_bounded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,8 +198,8 @@ async def test_a_link_in_the_place_of_a_file_is_not_written_through(folder: Path
 async def test_what_is_no_display_is_left_out(folder: Path, data: Any) -> None:
     files = OutputFiles(folder)
     for kind in ("display_data", "update_display_data"):
-        files.take(Message("iopub", kind, "", "", {"data": data, "transient": {"display_id": []}}))
-    files.take(Message("iopub", "display_data", "", ""))
+        files.take(Message("iopub", kind, "", "", "", {"data": data, "transient": {"display_id": []}}))
+    files.take(Message("iopub", "display_data", "", "", ""))
     assert await files.finish() == []
     assert files.paths == []
 
