@@ -147,7 +147,10 @@ class ExecApp(ExtensionApp):
             records=records_for(serverapp.kernel_manager, lease, self.log),
         )
         self._parts.push_async_callback(kernels.close)
-        self.registry.kernelspecs = KernelSpecs(kernels, self.log).found
+        specs = KernelSpecs(kernels, self.log)
+        self._parts.push_async_callback(specs.stop)
+        specs.start()
+        self.registry.kernelspecs = specs.found
         self.pool = KernelPool(parent=self, client=kernels, find=self.registry.get, folder=serverapp.root_dir)
         self._parts.push_async_callback(self.pool.stop)
         metrics.watch_pool(self.pool)

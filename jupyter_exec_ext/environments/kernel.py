@@ -25,6 +25,11 @@ _IPYTHON_MAGICS = {
 }
 #: How IPython is recognized by its command line: any kernel of it is started by one of these modules.
 _IPYTHON = re.compile(r"^(ipykernel|ipykernel_launcher|IPython|xpython_launcher|spyder_kernels\.console)$")
+#: What is not as elsewhere; the rest is in docs/kernels.md.
+_GATEWAY = (
+    "It runs in a gateway, with the gateway's files and variables; the session's directory is used where the "
+    "gateway has it, too, and the exit code of a kernel that dies is not told."
+)
 
 
 class KernelEnvironment(PythonEnvironment):
@@ -35,8 +40,9 @@ class KernelEnvironment(PythonEnvironment):
     name : str
         ``kernel:`` and the kernelspec's name.
     found : mapping
-        ``spec``, the contents of its ``kernel.json``, and ``icon``, where its logo can be fetched, relative
-        to the server's base URL.
+        ``spec``, the contents of its ``kernel.json``; ``icon``, where its logo can be fetched, relative to
+        the server's base URL; ``gateway``, whether its kernels run in one; and ``reason``, why it cannot be
+        used now.
     """
 
     kind: ClassVar[Kind] = "kernel"
@@ -57,10 +63,18 @@ class KernelEnvironment(PythonEnvironment):
         return self._argv[0]
 
     @property
+    def reason(self) -> str | None:
+        """Why it cannot be used now; None where it can."""
+        reason = self.found.get("reason")
+        return str(reason) if reason else None
+
+    @property
     def spec(self) -> dict[str, Any]:
-        """Its program, language and icon."""
+        """Where it is from, its program, language and icon."""
+        remote = bool(self.found.get("gateway"))
         return {
-            "origin": "kernelspec",
+            **({"note": _GATEWAY} if remote else {}),
+            "origin": "gateway" if remote else "kernelspec",
             "executable": self._argv[0] if self._argv else None,
             "language": self.own_language.name,
             "icon": self.found.get("icon"),

@@ -82,6 +82,10 @@ class JupyterCodeExecutor(CodeExecutor):
         self.pool = pool
         self._own_client = client is None
         self._run: KernelRun | None = None
+        #: The kernel's process that is prepared: a server or a gateway starts another one in its place.
+        self._furnished = ""
+        #: Whether the last run was lost: behind a gateway its kernel may go on with it.
+        self.left_behind = False
         self._turn = RunTurn("A run goes on in this session; wait for its end, or use another session.")
         # One at a time starts, restarts or ends the kernel.
         self._life = asyncio.Lock()
@@ -130,13 +134,16 @@ class JupyterCodeExecutor(CodeExecutor):
             self.kernel_id = await self.pool.take(self.environment, self.workspace)
         if self.kernel_id is None:
             return False
+        self._furnished = (await self.client.connect(self.kernel_id)).kernel  # the pool has done that
         await self.client.enter(self.kernel_id, self.environment.display_name, self.workspace.name)
         return True
 
     async def _furnish(self, connection: KernelConnection) -> KernelConnection:
         """Prepare a kernel that has just started; somebody else's stays as it is."""
-        if not self.attached:
-            await furnish(connection, self.environment)
+        if not self.attached and connection.kernel != self._furnished:
+            folder = str(self.workspace) if self.client.remote else None
+            await furnish(connection, self.environment, folder=folder)
+            self._furnished = connection.kernel
         return connection
 
     async def _restart(self, *, now: bool = False) -> KernelConnection:
@@ -147,8 +154,9 @@ class JupyterCodeExecutor(CodeExecutor):
 
     def _check_attached(self, kernel_id: str) -> None:
         if not self.client.has(kernel_id):
+            where = " among those that this server has started in its gateway" if self.client.remote else ""
             raise InvalidRequest(
-                f"There is no kernel {kernel_id[:64]!r}; attach to another.", field="kernel_id"
+                f"There is no kernel {kernel_id[:64]!r}{where}; attach to another.", field="kernel_id"
             )
         name = self.client.name_of(kernel_id)
         if name != self.environment.kernel_name:
@@ -211,11 +219,24 @@ class JupyterCodeExecutor(CodeExecutor):
             if self.kernel_id is None:
                 raise SessionLost("The session was stopped.")
             try:
-                return await self.client.connect(self.kernel_id)
+                connection = await self.client.connect(self.kernel_id)
+                await self._end_left_behind(self.kernel_id)
+                return await self._furnish(connection)
             except KernelDied:
                 if self.attached:
                     raise
                 return await self._restart(now=True)
+            except NotFound:  # a gateway has shut it down, or is another one
+                if self.attached:
+                    raise
+                await self._begin()
+                return await self.client.connect(self.kernel_id)
+
+    async def _end_left_behind(self, kernel_id: str) -> None:
+        if self.left_behind and self.client.remote and not self.attached:
+            with contextlib.suppress(ExecError):
+                await self.client.interrupt(kernel_id)
+        self.left_behind = False
 
     async def revive(self) -> None:
         """Restart a kernel that does not react any more."""

@@ -30,6 +30,8 @@ __all__ = ["KernelRun"]
 
 #: Seconds between two lots of events: what comes meanwhile goes out together.
 TICK = 0.02
+#: Seconds from the end of a run to the end of its kernel's restart, after which it is not waited for.
+REVIVAL = 2.5
 #: What ipykernel reads as the end of the input.
 END_OF_INPUT = "\x04"
 #: What IPython's script magics raise says the program's own exit code.
@@ -76,6 +78,7 @@ class KernelRun:
             except KernelDied as error:
                 self._died(error)
             except ExecError as error:
+                self._executor.left_behind = isinstance(error, SessionLost)
                 self._execution.fail(error)
         for event in self._output.finish():
             yield event
@@ -218,13 +221,22 @@ class KernelRun:
         if request.over:
             why.cause = f"{why.cause} The kernel was interrupted and has kept its state."
         elif executor.policy == "restart":
-            why.cause = f"{why.cause} The kernel did not react to the interrupt and was restarted."
             self._execution.verdict.state_kept = False
-            request.fail(SessionLost(why.cause))
-            await executor.revive()
+            request.fail(SessionLost(why.cause or ""))
+            why.cause = f"{why.cause} The kernel did not react to the interrupt and {await self._revive()}."
         else:
             why.cause = f"{why.cause} The kernel does not react to the interrupt and is still busy."
         return why
+
+    async def _revive(self) -> str:
+        """Restart the kernel; returns what became of it, in time: a gateway asks it first, and waits."""
+        reviving = asyncio.ensure_future(self._executor.revive())
+        reviving.add_done_callback(lambda done: done.cancelled() or done.exception())
+        done, _ = await asyncio.wait({reviving}, timeout=REVIVAL)
+        if not done:
+            return "is being restarted"  # who comes next waits for it
+        error = reviving.exception()
+        return "was restarted" if error is None else f"could not be restarted: {str(error).rstrip('.')}"
 
     async def _stopped(self, ladder: asyncio.Future[Judgement], request: KernelRequest) -> Judgement | None:
         """Why the run was stopped; None where it ended by itself."""

@@ -13,6 +13,7 @@ from jupyter_core.utils import ensure_async
 from ..errors import EnvironmentFailed, ExecError, NotFound, UnknownEnvironment
 from ..models import new_id
 from .connection import KernelConnection
+from .gateway import explain, is_remote
 from .request import KernelRequest
 from .wire import Message
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from .records import KernelRecords
 
 __all__ = ["JupyterClient"]
+
+#: Seconds to answer an interrupt, which a gateway may need, and for kernels to end that nobody wants.
+ANSWER, ENDINGS = 3.0, 10.0
 
 
 class JupyterClient:
@@ -64,6 +68,11 @@ class JupyterClient:
         self._context: Any = None
 
     # -- kernels -----------------------------------------------------------------------------------
+
+    @property
+    def remote(self) -> bool:
+        """Whether the kernels are behind a gateway."""
+        return is_remote(self._multi)
 
     @property
     def spec_manager(self) -> Any:
@@ -150,12 +159,14 @@ class JupyterClient:
         except NoSuchKernel:
             raise UnknownEnvironment(f"There is no kernel {name!r} here.", field="environment") from None
         except Exception as error:
-            raise EnvironmentFailed(f"The kernel {name} could not be started: {error}.") from error
+            raise EnvironmentFailed(f"The kernel {name} could not be started: {self._why(error)}.") from error
 
     async def _discard(self, starting: asyncio.Future[str]) -> None:
         """End a kernel that nobody waits for any more, once it has started."""
-        with contextlib.suppress(ExecError):
+        try:
             await self.stop(await starting, now=True)
+        except ExecError as error:
+            self._logger.warning("A kernel whose start was broken off: %s", error)
 
     async def enter(self, kernel_id: str, title: str, path: str = "") -> None:
         """Enter a kernel into JupyterLab's list of running sessions, where there is one."""
@@ -173,12 +184,20 @@ class JupyterClient:
     async def stop(self, kernel_id: str, *, now: bool = False) -> None:
         """Shut a kernel down; nothing happens where it is gone already."""
         await self.disconnect(kernel_id)
-        session = self._session_of.pop(kernel_id, None)
         if kernel_id in self._multi:
-            with contextlib.suppress(KeyError):
-                await ensure_async(self._multi.shutdown_kernel(kernel_id, now=now))
+            try:
+                with contextlib.suppress(KeyError):
+                    await ensure_async(self._multi.shutdown_kernel(kernel_id, now=now))
+            except Exception as error:
+                raise EnvironmentFailed(
+                    f"The kernel {kernel_id} could not be shut down: {self._why(error)}."
+                ) from error
+        # After the kernel: a session whose kernel is gone leaves the list by itself when it is read.
+        await self._leave(kernel_id)
+
+    async def _leave(self, kernel_id: str) -> None:
+        session = self._session_of.pop(kernel_id, None)
         if session is not None:
-            # After the kernel: a session whose kernel is gone leaves the list by itself when it is read.
             with contextlib.suppress(Exception):
                 await self._sessions.get_session(session_id=session)
         if self._records is not None:
@@ -195,15 +214,18 @@ class JupyterClient:
         try:
             await ensure_async(self._multi.restart_kernel(kernel_id, now=now))
         except Exception as error:
-            raise EnvironmentFailed(f"The kernel could not be restarted: {error}.") from error
+            raise EnvironmentFailed(f"The kernel could not be restarted: {self._why(error)}.") from error
 
     async def interrupt(self, kernel_id: str) -> None:
         """Interrupt what a kernel does. Raises `NotFound`."""
         self._check(kernel_id)
         try:
-            await ensure_async(self._multi.interrupt_kernel(kernel_id))
+            await asyncio.wait_for(ensure_async(self._multi.interrupt_kernel(kernel_id)), ANSWER)
         except Exception as error:
-            raise EnvironmentFailed(f"The kernel could not be interrupted: {error}.") from error
+            raise EnvironmentFailed(f"The kernel could not be interrupted: {self._why(error)}.") from error
+
+    def _why(self, error: BaseException) -> str:
+        return explain(error) if self.remote else str(error).rstrip(".") or type(error).__name__
 
     def name_of(self, kernel_id: str) -> str:
         """The name of a kernel's kernelspec. Raises `NotFound`."""
@@ -239,13 +261,20 @@ class JupyterClient:
         self._check(kernel_id)
         async with self._connecting.setdefault(kernel_id, asyncio.Lock()):
             known = self._connections.get(kernel_id)
-            if known is not None and known.alive:
-                return known
+            if known is not None:
+                await known.verify()
+                if known.alive:
+                    return known
             await self._drop(kernel_id)
             made = KernelConnection(
                 kernel_id, lambda: self._multi.get_kernel(kernel_id), self._make_client, self._logger
             )
-            await made.open(seconds)
+            try:
+                await made.open(seconds)
+            except NotFound:  # a gateway has ended it
+                self._multi.remove_kernel(kernel_id)
+                await self._leave(kernel_id)
+                raise
             self._connections[kernel_id] = made
             return made
 
@@ -266,7 +295,7 @@ class JupyterClient:
         session = manager.session.clone()
         session.session = new_id()
         options = {"session": session}
-        if not getattr(manager, "kernel_url", None):  # a gateway's client has no sockets
+        if not is_remote(manager):  # a gateway's client has no sockets
             options["context"] = self._sockets()
         return manager.client(**options)
 
@@ -281,7 +310,8 @@ class JupyterClient:
 
     async def close(self) -> None:
         """End the connections, and the kernels of a private manager."""
-        await asyncio.gather(*self._unwanted, return_exceptions=True)
+        if self._unwanted:
+            await asyncio.wait(self._unwanted, timeout=ENDINGS)
         for kernel_id in list(self._connections):
             with contextlib.suppress(ExecError):
                 await self.disconnect(kernel_id)

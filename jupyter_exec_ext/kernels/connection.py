@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..errors import EnvironmentFailed, ExecError, SessionLost
+from .gateway import is_remote
 from .request import KernelRequest
 from .slices import slice_of
 from .watch import Watch
@@ -27,6 +28,8 @@ REMEMBERED = 256
 NUDGES = (0.2, 2.0)
 #: Seconds in which a kernel that has nothing else to do answers on the shell channel.
 AT_REST = 0.3
+#: Seconds for which a kernel behind a gateway that has answered is taken to be there.
+VERIFIED = 1.0
 #: Seconds for the last messages of a kernel that is gone to come out of the socket.
 LAST_WORDS = 0.3
 
@@ -126,6 +129,19 @@ class KernelConnection:
         """Whether a request can be sent."""
         return self._wire is not None and self.lost is None
 
+    @property
+    def kernel(self) -> str:
+        """What the kernel's process calls itself: another one does so by another name."""
+        return self._watch.kernel
+
+    async def verify(self) -> None:
+        """Notice what a gateway has ended meanwhile, since it tells nobody who waits for nothing."""
+        if self.alive and self._watch.idle and self._watch.silence > VERIFIED and is_remote(self._manager()):
+            try:
+                await self._watch.check_alive()
+            except ExecError as error:
+                self._lose(error)
+
     # -- requests --------------------------------------------------------------------------------------
 
     async def execute(
@@ -212,6 +228,7 @@ class KernelConnection:
         if message.type == "kernel_info_reply":
             self.info = message.content
         if message.channel == "iopub" and (message.parent in self._nudges or message.type == "iopub_welcome"):
+            self._watch.heard(message.kernel)
             self._heard.set()
         if message.parent in self._nudges:
             self._watch.heard(message.kernel)

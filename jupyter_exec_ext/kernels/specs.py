@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jupyter_core.utils import ensure_async
+from .gateway import explain
 
 if TYPE_CHECKING:
     from .client import JupyterClient
@@ -18,7 +17,9 @@ if TYPE_CHECKING:
 __all__ = ["KernelSpecs"]
 
 #: Seconds for which what was found is good: those on disk, and those a gateway told of.
-FRESH_LOCAL, FRESH_REMOTE = 1.0, 30.0
+FRESH_LOCAL, FRESH_REMOTE = 1.0, 10.0
+#: Seconds for a gateway to answer, and until one that did not is asked again.
+ANSWER, AGAIN = 10.0, 3.0
 _LOGOS = ("logo-svg.svg", "logo-64x64.png", "logo-32x32.png")
 
 
@@ -38,40 +39,71 @@ class KernelSpecs:
         self._client, self._logger = client, logger
         self._found: dict[str, dict[str, Any]] = {}
         self._looked = float("-inf")
+        self._trouble: str | None = None
         self._asking: asyncio.Task[None] | None = None
 
+    def start(self) -> None:
+        """Begin to ask, where it takes a while."""
+        if self._client.remote:
+            self.found()
+
+    async def stop(self) -> None:
+        """Ask no more."""
+        if self._asking is not None:
+            self._asking.cancel()
+            await asyncio.gather(self._asking, return_exceptions=True)
+
     def found(self) -> Mapping[str, Mapping[str, Any]]:
-        """What there is: by name, each with its ``spec``, and where its ``icon`` is."""
-        if time.monotonic() - self._looked > (FRESH_REMOTE if self._remote else FRESH_LOCAL):
-            self._looked = time.monotonic()
-            if self._remote:
-                self._asking = asyncio.ensure_future(self.ask())
-            else:
+        """What there is: by name, each with its ``spec``, where its ``icon`` is, and what else is to say."""
+        if not self._client.remote:
+            if time.monotonic() - self._looked > FRESH_LOCAL:
+                self._looked = time.monotonic()
                 self._take(self._client.spec_manager.get_all_specs())
+        elif time.monotonic() - self._looked > FRESH_REMOTE and (self._asking is None or self._asking.done()):
+            self._asking = asyncio.ensure_future(self._ask())
         return self._found
 
-    @property
-    def _remote(self) -> bool:
-        return inspect.iscoroutinefunction(self._client.spec_manager.get_all_specs)
-
-    async def ask(self) -> None:
-        """Look now, wherever they are."""
-        try:
-            self._take(await ensure_async(self._client.spec_manager.get_all_specs()))
-        except Exception as error:
-            self._logger.warning("The kernels that can be started could not be listed: %s", error)
+    async def _ask(self) -> None:
+        """Ask a gateway until it answers."""
+        while True:
+            try:
+                specs = await asyncio.wait_for(self._client.specs(), ANSWER)
+            except Exception as error:
+                self._mark(explain(error))
+                await asyncio.sleep(AGAIN)
+            else:
+                break
+        self._mark(None)
+        self._take(specs)
         self._looked = time.monotonic()
 
+    def _mark(self, trouble: str | None) -> None:
+        """Say that what is known cannot be used, or can again."""
+        if trouble != self._trouble:
+            text = "The kernels of the gateway cannot be used: %s." if trouble else "The gateway is back.%s"
+            self._logger.warning(text, trouble or "")
+        self._trouble = trouble
+        reason = trouble and f"Its kernels run in a gateway, and {trouble}."
+        self._found = {name: {**found, "reason": reason} for name, found in self._found.items()}
+
     def _take(self, specs: Mapping[str, Mapping[str, Any]]) -> None:
+        remote = self._client.remote
         self._found = {
-            name: {"spec": dict(found.get("spec") or {}), "icon": _icon(name, found)}
+            name: {
+                "spec": dict(found.get("spec") or {}),
+                "icon": _icon(name, found),
+                "gateway": remote,
+                "reason": None,
+            }
             for name, found in specs.items()
         }
 
 
 def _icon(name: str, found: Mapping[str, Any]) -> str | None:
     resources = found.get("resources")
-    if isinstance(resources, Mapping):  # a gateway's, whose files are not here
-        return next((str(path) for key, path in resources.items() if "logo" in key), None)
-    folder = Path(str(found.get("resource_dir") or ""))
-    return next((f"kernelspecs/{name}/{logo}" for logo in _LOGOS if (folder / logo).is_file()), None)
+    if isinstance(resources, Mapping):  # a gateway's, whose files are not here, but served from here
+        there = {str(path).rpartition("/")[2] for path in resources.values()}
+    else:
+        folder = Path(str(found.get("resource_dir") or ""))
+        there = {logo for logo in _LOGOS if (folder / logo).is_file()}
+    return next((f"kernelspecs/{name}/{logo}" for logo in _LOGOS if logo in there), None)

@@ -60,26 +60,43 @@ _preload({names!r})
 del _preload
 """
 
+# A gateway starts its kernels wherever it likes; with a file system that it shares, there is a better place.
+_FOLDER = """
+def _go(folder):
+    import os
+    try:
+        os.chdir(folder)
+    except OSError:
+        pass
+_go({folder!r})
+del _go
+"""
 
-def startup_code(preload: Iterable[str] = ()) -> str:
+
+def startup_code(preload: Iterable[str] = (), *, folder: str | None = None) -> str:
     """The code that runs, silently, in a new kernel of IPython.
 
     Parameters
     ----------
     preload : iterable of str
         Modules to import, so that the first cell need not.
+    folder : str, optional
+        The working directory to change to, if there is such a one where the kernel runs.
     """
     names = list(preload)
-    return _THREADS + _MESSAGES + (_PRELOAD.format(names=names) if names else "")
+    place = "" if folder is None else _FOLDER.format(folder=folder)
+    return _THREADS + _MESSAGES + place + (_PRELOAD.format(names=names) if names else "")
 
 
-async def furnish(connection: KernelConnection, environment: KernelEnvironment) -> None:
+async def furnish(
+    connection: KernelConnection, environment: KernelEnvironment, *, folder: str | None = None
+) -> None:
     """Prepare a kernel that has just started; one that is not IPython's stays as it is.
 
-    Raises `ExecError` where it goes away meanwhile.
+    `folder` as in `startup_code`. Raises `ExecError` where it goes away meanwhile.
     """
     if environment.is_ipython:
-        code = startup_code(environment.preload)
+        code = startup_code(environment.preload, folder=folder)
         request = await connection.execute(code, lambda message: None, silent=True, store_history=False)
         await request.ended
 

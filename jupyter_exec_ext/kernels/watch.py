@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from jupyter_core.utils import ensure_async
 
 from ..errors import ExecError, KernelDied, SessionLost
+from .gateway import is_remote, is_there
 
 __all__ = ["Watch"]
 
-#: Seconds between looks, and between questions to the kernel itself.
+#: Seconds between looks, and between questions to the kernel itself, or to a gateway that answers.
 LOOK, ASK = 0.25, 1.0
-#: Seconds that a look may take: a gateway is asked by HTTP.
-PATIENCE = 3.0
+#: Seconds that a look may take, and after which a gateway that neither answers nor sends anything is lost.
+PATIENCE, SILENCE = 1.5, 4.0
 
 GONE = "The kernel was shut down while this ran."
 ENDED = "The kernel was shut down or restarted by somebody else while this ran; what it had printed is kept."
+SILENT = "The gateway has not answered for some seconds; what had been printed is kept."
 RESTARTED = "The kernel was restarted by somebody else while this ran; what it had printed is kept."
 
 
@@ -39,6 +42,17 @@ class Watch:
         self._task: asyncio.Task[None] | None = None
         self._kernel = ""
         self._restarted = False
+        self._answered = time.monotonic()
+
+    @property
+    def kernel(self) -> str:
+        """What the kernel's process calls itself in its messages; "" where it has said nothing yet."""
+        return self._kernel
+
+    @property
+    def silence(self) -> float:
+        """Seconds since it was last known that the kernel is there."""
+        return time.monotonic() - self._answered
 
     @property
     def idle(self) -> bool:
@@ -58,12 +72,14 @@ class Watch:
         """The kernel answered; its messages bear another name once it is another process."""
         self._restarted = self._restarted or bool(self._kernel and kernel != self._kernel)
         self._kernel = kernel or self._kernel
+        self._answered = time.monotonic()
 
     async def _look(self, pending: Callable[[], bool], fail: Callable[[ExecError], Awaitable[None]]) -> None:
         loop = asyncio.get_running_loop()
+        self._answered = time.monotonic()
         process, asked = _process_of(self._manager_or_none()), loop.time()
         while pending():
-            await asyncio.sleep(LOOK)
+            await asyncio.sleep(self._pause())
             if not pending():
                 return
             try:
@@ -78,6 +94,10 @@ class Watch:
                 await fail(error)
                 return
 
+    def _pause(self) -> float:
+        healthy = self.silence < LOOK
+        return ASK if healthy and is_remote(self._manager_or_none()) else LOOK
+
     def _manager_or_none(self) -> Any:
         with contextlib.suppress(Exception):  # KeyError, or tornado's 404
             return self._manager()
@@ -88,11 +108,19 @@ class Watch:
         manager = self._manager_or_none()
         if manager is None:
             raise SessionLost(GONE)
-        with contextlib.suppress(asyncio.TimeoutError):
-            if not await asyncio.wait_for(ensure_async(manager.is_alive()), PATIENCE):
-                if getattr(manager, "shutting_down", False):  # somebody ends it, or restarts it
-                    raise SessionLost(ENDED)
-                raise KernelDied(_epitaph(manager), code=_exit_code(manager))
+        remote = is_remote(manager)
+        try:
+            look = is_there(manager) if remote else ensure_async(manager.is_alive())
+            alive = await asyncio.wait_for(look, PATIENCE)
+        except Exception as error:  # a gateway's answers are whatever a proxy makes of them
+            if remote and self.silence > SILENCE:
+                raise SessionLost(SILENT) from error
+            return
+        self._answered = time.monotonic()
+        if not alive:
+            if remote or getattr(manager, "shutting_down", False):  # somebody ends it, or restarts it
+                raise SessionLost(GONE if remote else ENDED)
+            raise KernelDied(_epitaph(manager), code=_exit_code(manager))
 
 
 def _process_of(manager: Any) -> object:

@@ -8,23 +8,19 @@ thread, since the server's event loop does this work.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-import queue
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hmac import compare_digest
 from typing import TYPE_CHECKING, Any
-
-from jupyter_core.utils import ensure_async
 
 from ..errors import SessionLost
 
 if TYPE_CHECKING:
     from jupyter_client.asynchronous.client import AsyncKernelClient
 
-__all__ = ["CHANNELS", "Message", "Wire", "open_wire"]
+__all__ = ["CHANNELS", "HEAVY", "Message", "Wire", "as_message", "open_wire", "unpack"]
 
 #: What stands between a message's addresses and its parts.
 DELIM = b"<IDS|MSG>"
@@ -33,8 +29,6 @@ CHANNELS = ("shell", "iopub", "stdin", "control")
 HEAVY = 256 * 1024
 #: Bytes of a message whose content is not unpacked at all: it is far more than is kept of one execution.
 HUGE = 32 * 1024 * 1024
-#: Seconds between looks at a gateway's queues, which cannot wake us: while something comes, and at rest.
-PAUSES = (0.002, 0.05)
 
 
 @dataclass(frozen=True)
@@ -83,14 +77,18 @@ class Wire(ABC):
         """Send a message and return its identifier. Raises `SessionLost`."""
         message = self._client.session.msg(kind, dict(content), parent=parent)
         try:
-            getattr(self._client, f"{channel}_channel").send(message)
+            self.put(channel, message)
         except Exception as error:  # a websocket raises what its library has
             raise SessionLost(f"The connection to the kernel broke: {error}.") from error
         return str(message["header"]["msg_id"])
 
+    @abstractmethod
+    def put(self, channel: str, message: dict[str, Any]) -> None:
+        """Send a message; `send` calls it, and takes whatever it raises as the end of the connection."""
+
+    @abstractmethod
     async def close(self) -> None:
         """Close the channels."""
-        self._client.stop_channels()
 
 
 class ZmqWire(Wire):
@@ -102,6 +100,14 @@ class ZmqWire(Wire):
 
     def _socket(self, channel: str) -> Any:
         return getattr(self._client, f"{channel}_channel").socket
+
+    def put(self, channel: str, message: dict[str, Any]) -> None:
+        """Send a message."""
+        getattr(self._client, f"{channel}_channel").send(message)
+
+    async def close(self) -> None:
+        """Close the channels."""
+        self._client.stop_channels()
 
     async def receive(self, channel: str) -> Message | None:
         """The next message of a channel."""
@@ -134,42 +140,31 @@ class ZmqWire(Wire):
                 session.sign([header, parent, metadata, content]), signature
             ):
                 return None
-            raw = {"header": json.loads(header), "parent_header": json.loads(parent)}
-            return _message(channel, raw if size > HUGE else {**raw, "content": json.loads(content)}, size)
+            return unpack(channel, (header, parent, metadata, content), size)
         except ValueError:
             return None
 
 
-class QueueWire(Wire):
-    """Through the queues of a gateway's client, which a thread fills from a websocket."""
-
-    async def receive(self, channel: str) -> Message | None:
-        """The next message of a channel."""
-        waiting = getattr(self._client, f"{channel}_channel")
-        pause, longest = PAUSES
-        while True:
-            with contextlib.suppress(queue.Empty):
-                raw = waiting.get_nowait()
-                return _message(channel, raw, len(str(raw.get("content", ""))))
-            if waiting.response_router_finished:
-                raise SessionLost("The gateway closed the connection to the kernel.")
-            await asyncio.sleep(pause)
-            pause = min(pause * 1.5, longest)
-
-    async def close(self) -> None:
-        """Close the channels; the websocket's thread is waited for in another one."""
-        await asyncio.to_thread(self._client.stop_channels)
-
-
 async def open_wire(client: AsyncKernelClient) -> Wire:
     """Open the channels of a kernel's client, of whichever kind it is."""
-    start: Callable[..., Any] = client.start_channels  # of a gateway's client it is a coroutine
-    await ensure_async(start(hb=False))
-    zmq = hasattr(client.shell_channel, "socket")
-    return ZmqWire(client) if zmq else QueueWire(client)
+    from .gateway import WebsocketWire, is_remote
+
+    if is_remote(client.parent):
+        return await WebsocketWire.open(client)
+    client.start_channels(hb=False)
+    return ZmqWire(client)
 
 
-def _message(channel: str, raw: Mapping[str, Any], size: int) -> Message | None:
+def unpack(channel: str, parts: Sequence[bytes], size: int) -> Message | None:
+    """Read the parts of a message that are needed: header, parent header, metadata and content."""
+    header, parent, _, content = parts
+    raw = {"header": json.loads(header), "parent_header": json.loads(parent)}
+    # What is too large to be kept is not even read.
+    return as_message(channel, raw if size > HUGE else {**raw, "content": json.loads(content)}, size)
+
+
+def as_message(channel: str, raw: Mapping[str, Any], size: int) -> Message | None:
+    """The message that was read; None where it is none."""
     header, parent = raw.get("header"), raw.get("parent_header") or {}
     content = raw.get("content", {})
     if not (isinstance(header, dict) and isinstance(parent, dict) and isinstance(content, dict)):
