@@ -272,8 +272,11 @@ def _judged(reply: dict[str, Any]) -> Judgement:
     if status == "error":
         name, value = str(reply.get("ename", "")), str(reply.get("evalue", ""))
         code = _code_of(name, value)
-        text = one_line(f"{name}: {value}" if value else name)[:500].rstrip(".")
+        text = f"exit code {code}" if not name and value == str(code) else f"{name}: {value}".strip(": ")
+        text = one_line(text)[:500].rstrip(".") or "an error"
         return Judgement("failed", code, f"It ended with {text}.") if code else Judgement("ok", 0)
+    if status == "abort":  # bash_kernel and its like; "aborted" is another thing
+        return Judgement("failed", 130, "It was interrupted.")
     return Judgement(
         "failed", 1, "The kernel did not run it, since something before it failed; run it again."
     )
@@ -283,6 +286,8 @@ def _code_of(name: str, value: str) -> int:
     """The exit code that a script which ended so would have."""
     if name == "SystemExit":
         return int(value) & 0xFF if re.fullmatch(r"-?[0-9]{1,18}", value) else int(value not in ("", "None"))
+    if not name and re.fullmatch(r"[0-9]{1,3}", value):  # all that bash_kernel says of an error
+        return int(value) & 0xFF or 1
     status = _EXIT_STATUS.search(value) if name == "CalledProcessError" else None
     return int(status[1]) & 0xFF or 1 if status else 1
 
