@@ -12,6 +12,7 @@ from jupyter_client.kernelspec import KernelSpecManager
 
 from jupyter_exec_ext.errors import UnknownLanguage
 from jupyter_exec_ext.executors.jupyter import JupyterCodeExecutor
+from jupyter_exec_ext.models import CodeBlock
 
 from .conftest import Make
 from .test_jupyter_executor import run, told
@@ -85,6 +86,18 @@ async def test_the_timeout_interrupts_it_and_the_state_is_kept(make: Make) -> No
     assert (result.outcome.status, result.exit_code) == ("timeout", 124)
     assert result.output.startswith("on\n")
     assert result.outcome.verdict.state_kept
+    assert told(await run(executor, "echo $x")) == ("ok", 0, "1\n")
+
+
+async def test_an_interrupt_ends_the_run_and_is_said(make: Make) -> None:
+    executor = await make_bash(make)
+    async for event in executor.run([CodeBlock(code="x=1; echo on; sleep 60")]):
+        if event.type == "stream" and event.data["text"].startswith("on"):
+            await executor.interrupt()
+    outcome = event.data["outcome"]
+
+    assert (outcome.status, outcome.exit_code) == ("failed", 130)
+    assert outcome.verdict.cause == "It was interrupted."
     assert told(await run(executor, "echo $x")) == ("ok", 0, "1\n")
 
 
