@@ -82,7 +82,7 @@ class JupyterCodeExecutor(CodeExecutor):
         self.pool = pool
         self._own_client = client is None
         self._run: KernelRun | None = None
-        #: The kernel's process that is prepared: a server or a gateway starts another one in its place.
+        #: The process that was prepared, if any: a server or a gateway may start another one in its place.
         self._furnished = ""
         #: Whether the last run was lost: behind a gateway its kernel may go on with it.
         self.left_behind = False
@@ -140,7 +140,7 @@ class JupyterCodeExecutor(CodeExecutor):
 
     async def _furnish(self, connection: KernelConnection) -> KernelConnection:
         """Prepare a kernel that has just started; somebody else's stays as it is."""
-        if not self.attached and connection.kernel != self._furnished:
+        if not self.attached:
             folder = str(self.workspace) if self.client.remote else None
             await furnish(connection, self.environment, folder=folder)
             self._furnished = connection.kernel
@@ -221,7 +221,8 @@ class JupyterCodeExecutor(CodeExecutor):
             try:
                 connection = await self.client.connect(self.kernel_id)
                 await self._end_left_behind(self.kernel_id)
-                return await self._furnish(connection)
+                same = self._furnished in ("", connection.kernel)
+                return connection if same else await self._furnish(connection)
             except KernelDied:
                 if self.attached:
                     raise
