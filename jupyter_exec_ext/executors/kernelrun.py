@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
-import signal
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +14,10 @@ from ..kernels.request import KernelRequest
 from ..kernels.wire import Message
 from ..languages import Language
 from ..models import CodeBlock
-from ..text import one_line
 from .base import RunOptions
 from .execution import Execution
 from .kerneloutput import KernelOutput
+from .kernelverdict import judge_death, judge_reply
 from .outputfiles import OutputFiles
 from .verdict import CANCELLED, TIMED_OUT, Judgement
 
@@ -34,8 +32,6 @@ TICK = 0.02
 REVIVAL = 2.5
 #: What ipykernel reads as the end of the input.
 END_OF_INPUT = "\x04"
-#: What IPython's script magics raise says the program's own exit code.
-_EXIT_STATUS = re.compile(r"returned non-zero exit status (\d+)")
 
 
 class KernelRun:
@@ -180,14 +176,11 @@ class KernelRun:
         for payload in reply.get("payload") or []:
             if isinstance(payload, dict) and payload.get("source") == "page" and "data" in payload:
                 self._output.show(dict(payload["data"]))  # what a notebook shows in its pager
-        self._execution.judged(_judged(reply))
+        self._execution.judged(judge_reply(reply))
 
     def _died(self, error: KernelDied) -> None:
         self._execution.verdict.state_kept = False
-        code, name = error.code, None
-        if code is not None and code < 0:
-            code, name = 128 - code, _signal_name(-code)
-        self._execution.judged(Judgement("failed", code, error.message, name))
+        self._execution.judged(judge_death(error))
 
     # -- the ladder ------------------------------------------------------------------------------------
 
@@ -263,40 +256,6 @@ async def first_of(*events: asyncio.Event) -> None:
     finally:
         for waiter in waiting:
             waiter.cancel()
-
-
-def _judged(reply: dict[str, Any]) -> Judgement:
-    status = reply.get("status")
-    if status == "ok":
-        return Judgement("ok", 0)
-    if status == "error":
-        name, value = str(reply.get("ename", "")), str(reply.get("evalue", ""))
-        code = _code_of(name, value)
-        text = f"exit code {code}" if not name and value == str(code) else f"{name}: {value}".strip(": ")
-        text = one_line(text)[:500].rstrip(".") or "an error"
-        return Judgement("failed", code, f"It ended with {text}.") if code else Judgement("ok", 0)
-    if status == "abort":  # bash_kernel and its like; "aborted" is another thing
-        return Judgement("failed", 130, "It was interrupted.")
-    return Judgement(
-        "failed", 1, "The kernel did not run it, since something before it failed; run it again."
-    )
-
-
-def _code_of(name: str, value: str) -> int:
-    """The exit code that a script which ended so would have."""
-    if name == "SystemExit":
-        return int(value) & 0xFF if re.fullmatch(r"-?[0-9]{1,18}", value) else int(value not in ("", "None"))
-    if not name and re.fullmatch(r"[0-9]{1,3}", value):  # all that bash_kernel says of an error
-        return int(value) & 0xFF or 1
-    status = _EXIT_STATUS.search(value) if name == "CalledProcessError" else None
-    return int(status[1]) & 0xFF or 1 if status else 1
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
 
 
 def _lines(text: str | None) -> Iterator[str]:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from jupyter_core.utils import ensure_async
 
 from ..errors import EnvironmentFailed, ExecError, NotFound, UnknownEnvironment
-from ..models import new_id
 from .connection import KernelConnection
+from .connections import Connections
 from .gateway import explain, is_remote
 from .request import KernelRequest
 from .wire import Message
@@ -61,11 +61,9 @@ class JupyterClient:
         self._multi = manager if manager is not None else _private_manager()
         self._sessions, self._records = sessions, records
         self._logger: Logger = logger or logging.getLogger(__name__)
-        self._connections: dict[str, KernelConnection] = {}
-        self._connecting: dict[str, asyncio.Lock] = {}
+        self._connections = Connections(self._multi, self._logger)
         self._session_of: dict[str, str] = {}
         self._unwanted: set[asyncio.Future[None]] = set()
-        self._context: Any = None
 
     # -- kernels -----------------------------------------------------------------------------------
 
@@ -259,67 +257,25 @@ class JupyterClient:
         Raises `NotFound`, and `EnvironmentFailed` where the kernel does not answer.
         """
         self._check(kernel_id)
-        async with self._connecting.setdefault(kernel_id, asyncio.Lock()):
-            known = self._connections.get(kernel_id)
-            if known is not None:
-                await known.verify()
-                if known.alive:
-                    return known
-            await self._drop(kernel_id)
-            made = KernelConnection(
-                kernel_id, lambda: self._multi.get_kernel(kernel_id), self._make_client, self._logger
-            )
-            try:
-                await made.open(seconds)
-            except NotFound:  # a gateway has ended it
-                self._multi.remove_kernel(kernel_id)
-                await self._leave(kernel_id)
-                raise
-            self._connections[kernel_id] = made
-            return made
+        try:
+            return await self._connections.get(kernel_id, seconds)
+        except NotFound:  # a gateway has ended it
+            self._multi.remove_kernel(kernel_id)
+            await self._leave(kernel_id)
+            raise
 
     async def disconnect(self, kernel_id: str) -> None:
         """End the connection to a kernel, which goes on."""
-        async with self._connecting.setdefault(kernel_id, asyncio.Lock()):
-            await self._drop(kernel_id)
-        if kernel_id not in self._multi:
-            self._connecting.pop(kernel_id, None)
-
-    async def _drop(self, kernel_id: str) -> None:
-        known = self._connections.pop(kernel_id, None)
-        if known is not None:
-            await known.close()
-
-    def _make_client(self, manager: Any) -> Any:
-        # An identity of its own: with that of the manager's other clients, one of the two would hear nothing.
-        session = manager.session.clone()
-        session.session = new_id()
-        options = {"session": session}
-        if not is_remote(manager):  # a gateway's client has no sockets
-            options["context"] = self._sockets()
-        return manager.client(**options)
-
-    def _sockets(self) -> Any:
-        if self._context is None:
-            import zmq.asyncio
-
-            self._context = zmq.asyncio.Context()
-            # Without a mark at which messages are dropped: what is kept of them is bounded further on.
-            self._context.setsockopt(zmq.RCVHWM, 0)
-        return self._context
+        await self._connections.end(kernel_id)
 
     async def close(self) -> None:
         """End the connections, and the kernels of a private manager."""
         if self._unwanted:
             await asyncio.wait(self._unwanted, timeout=ENDINGS)
-        for kernel_id in list(self._connections):
-            with contextlib.suppress(ExecError):
-                await self.disconnect(kernel_id)
+        await self._connections.close()
         if self._private:
             await ensure_async(self._multi.shutdown_all(now=True))
-        if self._context is not None:
-            self._context.destroy(linger=0)
-            self._context = None
+        self._connections.destroy()
 
 
 def _private_manager() -> Any:
