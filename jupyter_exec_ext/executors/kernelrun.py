@@ -119,7 +119,7 @@ class KernelRun:
             async with contextlib.aclosing(self._until_end(request)) as events:
                 async for event in events:
                     yield event
-            stopped = await self._stopped(ladder, request)
+            stopped = await self._stopped(ladder)
             if stopped is not None:
                 self._execution.judged(stopped)
             else:
@@ -184,9 +184,11 @@ class KernelRun:
 
     # -- the ladder ------------------------------------------------------------------------------------
 
-    async def _guard(self, request: KernelRequest) -> Judgement:
-        """Wait until the time is up or it is cancelled, and then end the run. Returns why."""
+    async def _guard(self, request: KernelRequest) -> Judgement | None:
+        """Wait until the time is up or it is cancelled, and then end the run. Returns why, where it did."""
         await self._until_due()
+        if request.over:
+            return None  # it ended by itself in this very moment, and nothing is left to be interrupted
         why = self._why()
         policy = self._executor.policy
         if why.status == "timeout" and policy == "keep":
@@ -231,7 +233,7 @@ class KernelRun:
         error = reviving.exception()
         return "was restarted" if error is None else f"could not be restarted: {str(error).rstrip('.')}"
 
-    async def _stopped(self, ladder: asyncio.Future[Judgement], request: KernelRequest) -> Judgement | None:
+    async def _stopped(self, ladder: asyncio.Future[Judgement | None]) -> Judgement | None:
         """Why the run was stopped; None where it ended by itself."""
         if ladder.done() or self._due:
             return await ladder
