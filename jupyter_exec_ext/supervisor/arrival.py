@@ -10,14 +10,21 @@ from __future__ import annotations
 import os
 import select
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+#: Linux alone has it.
+_epoll: Any = getattr(select, "epoll", None)
+
 _EVENTS = getattr(select, "EPOLLIN", 0) | getattr(select, "EPOLLET", 0)
 
 
 def watch(*descriptors: int) -> int | None:
     """Begin to watch these, before anybody writes: a descriptor for `Arrival`, or None."""
-    if not hasattr(select, "epoll"):
+    if _epoll is None:
         return None
-    epoll = select.epoll()
+    epoll = _epoll()
     for descriptor in descriptors:
         epoll.register(descriptor, _EVENTS)
     return os.dup(epoll.fileno())
@@ -33,7 +40,7 @@ class Arrival:
     """
 
     def __init__(self, watching: int | None) -> None:
-        self._epoll = None if watching is None else select.epoll.fromfd(watching)
+        self._epoll = None if watching is None else _epoll.fromfd(watching)
 
     def sort(self, ready: list[int]) -> list[int]:
         """These descriptors, which can be read: what was left of an earlier look, then as it came."""
