@@ -78,6 +78,7 @@ class CommandLineCodeExecutor(WorkspaceFiles, CodeExecutor):
         self._private = real_above(private) if private is not None else None
         self._own_private = private is None
         self._client: SupervisorClient | None = None
+        self._spoiled = False
         self._languages: dict[str, Language] = {}
         #: What `_connect` found there: the variables of the session, and whether pip takes a count.
         self.variables: Mapping[str, str] = {}
@@ -113,6 +114,7 @@ class CommandLineCodeExecutor(WorkspaceFiles, CodeExecutor):
             raise EnvironmentFailed(
                 f"The session's private directory {shown(self._private)} cannot be used: {error.strerror}."
             ) from error
+        self._spoiled = False
         try:
             self._client = await self._connect(self._private)
         except BaseException:
@@ -156,10 +158,15 @@ class CommandLineCodeExecutor(WorkspaceFiles, CodeExecutor):
             await self._end()
             await self._begin()
 
+    @property
+    def _is_to_be_renewed(self) -> bool:
+        # Not while somebody reads or writes a file through it.
+        return self._spoiled and self._client is not None and not self._client.busy
+
     async def _revive(self) -> None:
-        """Start a new supervisor where the old one has died."""
+        """Start a new supervisor where the old one has died, or may be spoiled."""
         async with self._life:
-            if not self.alive:
+            if not self.alive or self._is_to_be_renewed:
                 await self._end()
                 await self._begin()
 
@@ -179,9 +186,8 @@ class CommandLineCodeExecutor(WorkspaceFiles, CodeExecutor):
                     async for event in events:
                         yield event
             outcome = execution.outcome()
-            if outcome.status == "env_error" and self._client is not None:
-                # An earlier block may have spoiled it by limits or mounts: the next run begins afresh.
-                self._client.kill(SessionLost("It could not run a block, and is started anew."))
+            # An earlier block may have spoiled the supervisor, by limits or mounts: the next run has another.
+            self._spoiled = outcome.status == "env_error"
             yield Event("end", {"outcome": outcome})
         finally:
             self._execution = None
@@ -208,7 +214,7 @@ class CommandLineCodeExecutor(WorkspaceFiles, CodeExecutor):
             if execution.over:
                 return
             try:
-                if not self.alive:
+                if not self.alive or self._is_to_be_renewed:
                     await self._revive()
                 run = BlockRun(self, execution, index, block, language, name)
                 async with contextlib.aclosing(run.events(self._live)) as events:

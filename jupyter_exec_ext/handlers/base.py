@@ -39,8 +39,11 @@ RESOURCE = "exec"
 _DISCARD_BYTES = 256 * 1024 * 1024
 _DISCARD_SECONDS = 15.0
 
-# Within this time a body has to be there: one of the largest size, through a slow line.
+# Within this time a body has to be there, and more where it may be large: so many bytes each second.
 _BODY_SECONDS = 60.0
+_BODY_RATE = 128 * 1024
+# Verbs without a body; what comes all the same is thrown away, before anybody's rights are known.
+_BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 # A body up to this size is awaited before the request is refused, so that the connection lives on.
 _AWAITED_BYTES = 64 * 1024
@@ -72,7 +75,9 @@ class ExecHandler(AnsweringHandler):
         """Check all that can be checked before the body is taken."""
         await self.exec_app.turnstile.enter()
         await super().prepare()
-        if self.request.method != "OPTIONS":  # a preflight carries no credentials
+        if self.request.method == "OPTIONS":  # a preflight carries no credentials
+            cast(Any, self.request.connection).set_body_timeout(_DISCARD_SECONDS)
+        else:
             try:
                 await self._check(str(self.request.method))
             except (errors.ExecError, web.HTTPError) as error:
@@ -125,7 +130,7 @@ class ExecHandler(AnsweringHandler):
     def _limit_body(self) -> None:
         connection = cast(Any, self.request.connection)
         if self._has_patience:
-            connection.set_body_timeout(_BODY_SECONDS)
+            connection.set_body_timeout(_BODY_SECONDS + self.body_limit / _BODY_RATE)
         waiting = self.request.headers.get("Expect") == "100-continue"
         if self._declared > self.body_limit:
             if waiting or self._declared > self.body_limit + _DISCARD_BYTES:
@@ -153,10 +158,12 @@ class ExecHandler(AnsweringHandler):
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         """Take a piece of the body, and throw away what is over the limit."""
+        if self.request.method in _BODILESS:
+            return None
         self._received += len(chunk)
         if self._received <= self.body_limit:
             return self.take(chunk)
-        self._body.clear()
+        self._let_go()
         return None
 
     def take(self, chunk: bytes) -> Awaitable[None] | None:
@@ -193,6 +200,7 @@ class ExecHandler(AnsweringHandler):
                 "The server holds as many large requests as it takes at one time; try again shortly."
             )
         body, self._body = self._body, bytearray()
+        self._let_go()  # it is read at once, and not held while the request waits
         return body
 
     def parse(self, model: type[Model]) -> Model:

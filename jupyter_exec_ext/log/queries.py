@@ -95,7 +95,8 @@ def page(
 def _end(db: sqlite3.Connection, row: Stored, data: Any) -> Entry:
     """The end, from the execution's row: the two are written at once. Only its time is its own."""
     query = f"SELECT {COLUMNS} FROM executions WHERE seq = ?"  # noqa: S608
-    row = Stored(*db.execute(query, (row.seq,)).fetchone())  # it may have ended since
+    found = db.execute(query, (row.seq,)).fetchone()
+    row = row if found is None else Stored(*found)  # it may have ended since, or been deleted
     return end_of(outline_of(row, last_of(db, row)), time_of(data))
 
 

@@ -24,10 +24,13 @@ def watch(*descriptors: int) -> int | None:
     """Begin to watch these, before anybody writes: a descriptor for `Arrival`, or None."""
     if _epoll is None:
         return None
-    epoll = _epoll()
-    for descriptor in descriptors:
-        epoll.register(descriptor, _EVENTS)
-    return os.dup(epoll.fileno())
+    try:
+        epoll = _epoll()
+        for descriptor in descriptors:
+            epoll.register(descriptor, _EVENTS)
+        return os.dup(epoll.fileno())
+    except OSError:
+        return None  # the user has as many as may be; a run can do without
 
 
 class Arrival:
@@ -41,16 +44,17 @@ class Arrival:
 
     def __init__(self, watching: int | None) -> None:
         self._epoll = None if watching is None else _epoll.fromfd(watching)
+        self._came: list[int] = []
 
     def sort(self, ready: list[int]) -> list[int]:
         """These descriptors, which can be read: what was left of an earlier look, then as it came."""
         if self._epoll is None or not ready:
             return ready
-        came = [descriptor for descriptor, _ in self._epoll.poll(0)]
-        if len(ready) == 1:
-            return ready
-        left = [descriptor for descriptor in ready if descriptor not in came]
-        return left + [descriptor for descriptor in came if descriptor in ready]
+        self._came += [number for number, _ in self._epoll.poll(0) if number not in self._came]
+        left = [number for number in ready if number not in self._came]
+        order = left + [number for number in self._came if number in ready]
+        self._came = [number for number in self._came if number not in ready]
+        return order
 
     def close(self) -> None:
         """Look no more."""

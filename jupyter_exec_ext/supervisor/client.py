@@ -96,6 +96,11 @@ class SupervisorClient:
         return self.lost is None and not self._stdin.is_closing()
 
     @property
+    def busy(self) -> bool:
+        """Whether there is a request that nobody has ended."""
+        return bool(self._channels)
+
+    @property
     def pid(self) -> int:
         """The process we started: the supervisor, its guard, or what put it into a namespace."""
         return self._process.pid

@@ -38,7 +38,7 @@ _WORD = re.compile(r"\{(python|file)\}")
 _AT_START = re.compile(r"^(PYTHON|LD_|DYLD_|MALLOC_|GLIBC_|LC_|LANG|TZ$|HOME$)")
 # A block that puts folders before the standard library's may hide what this interpreter has loaded.
 _PATHS = re.compile(
-    r"\bsys\s*\.\s*path\b(?!\s*\.\s*append\b)|\bfrom\s+sys\s+import\b.*\bpath\b|\baddsitedir\b"
+    r"\bsys\s*\.\s*path\b(?!\s*\.\s*append\b)|\bfrom\s+sys\s+import\b[^\n]{0,200}\bpath\b|\baddsitedir\b"
 )
 
 

@@ -92,7 +92,10 @@ def _descriptors() -> set[str]:
     """What is open here, without the descriptor that lists it."""
     import os
 
-    return {name for name in os.listdir("/dev/fd") if os.path.exists("/dev/fd/" + name)}
+    try:
+        return {name for name in os.listdir("/dev/fd") if os.path.exists("/dev/fd/" + name)}
+    except OSError:
+        return set()  # a system without it, which no fork could do without either
 
 
 def _stream(config: dict[str, Any]) -> tuple[int, int]:

@@ -130,3 +130,22 @@ async def test_a_session_that_a_block_has_spoiled_begins_afresh(make: Make) -> N
 
     assert [run.outcome.status for run in runs].count("env_error") <= 1
     assert runs[-1].output == "1\n"
+
+
+async def test_a_refused_block_neither_ends_the_session_nor_breaks_off_a_download(
+    make: Make, workspace: Path
+) -> None:
+    executor = await make()
+    (workspace / "a.py").mkdir()
+    (workspace / "big").write_bytes(b"x" * 5_000_000)
+    download = executor.read_file("big")
+    size = len(await anext(download))
+
+    code = "# filename: a.py\nprint(1)"
+    refused = await executor.execute_code_blocks([CodeBlock(code=code, language="python")])
+    again = await executor.execute_code_blocks([CodeBlock(code="print(2)", language="python")])
+
+    assert refused.outcome.status == "env_error"
+    assert executor.alive
+    assert again.output == "2\n"
+    assert size + sum([len(piece) async for piece in download]) == 5_000_000

@@ -16,14 +16,16 @@ from jupyter_exec_ext.handlers import base
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
-async def begin(app: ExecApp, declared: int, sent: bytes) -> Connection:
+async def begin(
+    app: ExecApp, declared: int, sent: bytes, verb: str = "POST", login: bool = True
+) -> Connection:
     """Begin to send a request to run something."""
     server = app.serverapp
     token = server.identity_provider.token
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(
-        f"POST {server.base_url}api/exec/executions HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-        f"Authorization: token {token}\r\nContent-Length: {declared}\r\n\r\n".encode()
+        f"{verb} {server.base_url}api/exec/executions HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        f"Authorization: token {token if login else 'none'}\r\nContent-Length: {declared}\r\n\r\n".encode()
     )
     writer.write(sent)
     await writer.drain()
@@ -35,6 +37,7 @@ async def test_a_body_that_does_not_come_is_not_waited_for_for_ever(
 ) -> None:
     # given
     monkeypatch.setattr(base, "_BODY_SECONDS", 0.5)
+    exec_app.max_body_bytes = 2000
     # when: all but its last bytes
     reader, writer = await begin(exec_app, 1000, b'{"code": "' + b"1" * 900)
     # then
@@ -82,3 +85,34 @@ async def test_who_may_not_write_is_refused_before_the_body(
         writer.close()
     finally:
         settings["authorizer"] = before
+
+
+@pytest.mark.parametrize(("verb", "login"), [("OPTIONS", False), ("GET", True)])
+async def test_bodies_of_verbs_that_have_none_take_nobodys_room(
+    exec_app: ExecApp, rest: Callable[..., Any], verb: str, login: bool
+) -> None:
+    exec_app.max_body_bytes = 200_000
+    exec_app.bodies.limit = 300_000
+    unfinished = [await begin(exec_app, 190_000, b"x" * 189_999, verb, login) for _ in range(4)]
+    await asyncio.sleep(0.3)
+
+    response = await rest("POST", "executions", {"code": "1 #" + "x" * 150_000, "language": "python"})
+
+    for _, writer in unfinished:
+        writer.close()
+    assert response.code == 201
+
+
+async def test_a_body_that_was_read_is_not_held_while_the_request_waits(
+    exec_app: ExecApp, rest: Callable[..., Any]
+) -> None:
+    exec_app.max_body_bytes = 200_000
+    exec_app.bodies.limit = 300_000
+    body = {"code": "import time; time.sleep(2) #" + "x" * 150_000, "language": "python"}
+    waiting = [asyncio.ensure_future(rest("POST", "executions", body, wait=10)) for _ in range(3)]
+    await asyncio.sleep(1)
+
+    assert (
+        await rest("POST", "executions", {"code": "1 #" + "x" * 150_000, "language": "python"})
+    ).code == 201
+    assert [response.code for response in await asyncio.gather(*waiting)] == [201] * 3

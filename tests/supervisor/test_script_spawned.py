@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import sysconfig
+import time
 from pathlib import Path
 
 import pytest
@@ -94,3 +95,12 @@ def test_another_home_has_its_own_packages(tmp_path: Path) -> None:
         ended = session.run("import at_home", env={"HOME": str(tmp_path / "home")})
 
         assert ended.stdout == "found\n"
+
+
+def test_a_long_text_that_speaks_of_paths_is_looked_through_at_once(tmp_path: Path) -> None:
+    with Session(tmp_path) as session:
+        code = "x = '" + "from sys import a; " * 50_000 + "'\nprint(len(x))"
+        began = time.monotonic()
+
+        assert session.run(code).stdout == "950000\n"
+        assert time.monotonic() - began < 5
