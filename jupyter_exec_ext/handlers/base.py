@@ -191,15 +191,15 @@ class ExecHandler(AnsweringHandler):
         super().on_connection_close()
         self._let_go()
 
-    def whole_body(self) -> bytearray:
-        """The body, once: it is neither copied nor kept. Raises `TooLarge` where it was over the limit."""
+    def whole_body(self) -> bytes:
+        """The body, once: it is not kept. Raises `TooLarge` where it was over the limit."""
         if self._received > self.body_limit:
             raise self.too_large()
         if self._crowded:
             raise errors.QueueFull(
                 "The server holds as many large requests as it takes at one time; try again shortly."
             )
-        body, self._body = self._body, bytearray()
+        body = bytes(self._body)  # pydantic would copy a bytearray, and keep both while it reads
         self._let_go()  # it is read at once, and not held while the request waits
         return body
 

@@ -117,25 +117,26 @@ class SupervisorClient:
         self._channels.pop(channel.number, None)
         channel.close()
 
-    async def write(self, kind: int, channel: int, payload: bytes) -> None:
-        """Send a frame. Raises `SessionLost` where the stream is gone.
+    async def write(self, kind: int, channel: int, payload: bytes | str) -> None:
+        """Send a frame; text is ASCII. Raises `SessionLost` where the stream is gone.
 
-        A long one goes out piece by piece, at the supervisor's pace: asyncio would copy all of it.
+        A long one goes out piece by piece, at the supervisor's pace: asyncio would copy all of it, and a
+        text of JSON is not made bytes as a whole, since there may be megabytes of code in it.
         """
         async with self._writing:
-            rest = memoryview(payload)
-            piece: bytes | memoryview = frames.head(kind, channel, len(payload)) + rest[:PIECE]
+            sent = 0
+            piece = frames.head(kind, channel, len(payload)) + _bytes(payload[:PIECE])
             try:
                 while piece:
-                    rest = rest[PIECE:]
+                    sent += PIECE
                     await self._write(piece)
-                    piece = rest[:PIECE]
+                    piece = _bytes(payload[sent : sent + PIECE])
             except asyncio.CancelledError:
                 with contextlib.suppress(OSError, RuntimeError):
-                    self._stdin.write(rest)  # the next frame must not come within this one
+                    self._stdin.write(_bytes(payload[sent:]))  # the next frame must not come within this one
                 raise
 
-    async def _write(self, piece: bytes | memoryview) -> None:
+    async def _write(self, piece: bytes) -> None:
         if self.lost is not None:
             raise self.lost
         try:
@@ -282,6 +283,10 @@ async def _uncancelled(work: asyncio.Future[Any]) -> asyncio.CancelledError | No
         except asyncio.CancelledError as error:
             cancelled = error
     return cancelled
+
+
+def _bytes(piece: bytes | str) -> bytes:
+    return piece.encode("ascii") if isinstance(piece, str) else piece
 
 
 def _killed(number: int) -> str:

@@ -65,12 +65,12 @@ def head(kind: int, channel: int, length: int) -> bytes:
 
 def control(channel: int, op: str, **fields: Any) -> bytes:
     """A control frame as bytes."""
-    return frame(CONTROL, channel, payload(op, fields))
+    return frame(CONTROL, channel, payload(op, fields).encode("ascii"))
 
 
-def payload(op: str, fields: dict[str, Any]) -> bytes:
-    """What a control frame carries; text is escaped, so that a lone surrogate cannot break it."""
-    return json.dumps({**fields, "op": op}).encode("ascii")
+def payload(op: str, fields: dict[str, Any]) -> str:
+    """What a control frame carries, in ASCII: text is escaped, so that a lone surrogate cannot break it."""
+    return json.dumps({**fields, "op": op})
 
 
 def header(data: bytes, limit: int) -> tuple[int, int, int]:

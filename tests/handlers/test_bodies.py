@@ -109,8 +109,11 @@ async def test_a_body_that_was_read_is_not_held_while_the_request_waits(
     exec_app.max_body_bytes = 200_000
     exec_app.bodies.limit = 300_000
     body = {"code": "import time; time.sleep(2) #" + "x" * 150_000, "language": "python"}
-    waiting = [asyncio.ensure_future(rest("POST", "executions", body, wait=10)) for _ in range(3)]
-    await asyncio.sleep(1)
+    waiting = []
+    for number in range(1, 4):  # one after the other: on their way they do count
+        waiting.append(asyncio.ensure_future(rest("POST", "executions", body, wait=10)))
+        while len(json.loads((await rest("GET", "executions")).body)["executions"]) < number:
+            pass
 
     assert (
         await rest("POST", "executions", {"code": "1 #" + "x" * 150_000, "language": "python"})
