@@ -11,18 +11,17 @@ import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 from ..errors import Unavailable
 from ..lease import Lease
 from ..models import new_id
-from .notice import Notice
+from .listener import Listener
 from .place import Files, move_aside, prepare
 from .record import Delete, Operation
 from .store import Change, Replaced, Store, is_damage, is_locked
 from .upkeep import Limits, Upkeep
 
-__all__ = ["Listener", "Writer"]
+__all__ = ["Writer"]
 
 # A program that copies the file holds it for seconds; then the memory should not wait any longer.
 _PATIENCE_SECONDS = 10.0
@@ -31,25 +30,6 @@ _TIDY_SECONDS = 60.0
 # A check of a file of this size takes a few milliseconds; a larger one is checked when it shows damage.
 _CHECK_BYTES = 16 << 20
 _NOT_PLAIN = re.compile(r"[^A-Za-z0-9_-]")
-
-
-class Listener(Protocol):
-    """Who is told, from the writer's thread, how it goes."""
-
-    def written(self, operations: list[Operation | Delete]) -> None:
-        """These are on disk now."""
-
-    def state(self, reason: str | None, aside: Path | None) -> None:
-        """Why nothing can be written, or None; where a damaged file was moved to, or None."""
-
-    def renewing(self) -> None:
-        """The file is about to be opened anew: close what reads it."""
-
-    def renewed(self, *, removed: bool, saved: bool = False) -> None:
-        """The file is a new one, where somebody removed or damaged it, or what of it could be `saved`."""
-
-    def noticed(self, notices: list[Notice]) -> None:
-        """These were ended or removed, here and by no other server."""
 
 
 class Writer(threading.Thread):

@@ -9,13 +9,14 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..errors import ExecError, InvalidRequest, Refused, SessionLost
-from ..events import Event, Outcome
+from ..errors import Refused, SessionLost
+from ..events import Outcome
 from ..executors.base import CodeExecutor
 from ..models import Session, now
-from .deadlines import Alarm, GivenUp, Patience, closing, within
-from .execution import LiveExecution, ended_as, late, outcome_of, overdue
+from .deadlines import GivenUp, Patience, within
+from .execution import LiveExecution, ended_as
 from .instance import HasFiles, Instance
+from .runner import Runner
 
 if TYPE_CHECKING:
     from .execution import Logger
@@ -64,10 +65,10 @@ class LiveSession:
         self.gone = asyncio.Event()
         self._latest: LiveExecution | None = None
         self._patience = patience
-        self._logger = logger
         self._clean_up = clean_up
         self._changed = changed
         self._instance = Instance(model.environment, make, patience, logger)
+        self._runner = Runner(self._instance, model.environment, kept=kept, patience=patience, logger=logger)
         self._begun = False
         self._uses = 0
         self._used = time.monotonic()
@@ -158,100 +159,21 @@ class LiveSession:
         live.begin(self.id)
         self._show()
         try:
-            await self._run(live)
+            await self._runner.run(live)
         finally:
             live.end(ended_as("lost", "The run was broken off by the server.", state_kept=False))
             self.current = None
             self.touch()
             self._show()
 
-    async def _run(self, live: LiveExecution) -> None:
-        """Run it, and stop an executor that does not do as it should."""
-        try:
-            executor = self._instance.usable or await self._ready(live)
-            if executor is None:
-                return
-            live.in_executor = True
-            if await self._watched(executor, live):
-                return
-        except GivenUp:
-            pass  # it has ended without its executor
-        except InvalidRequest as error:
-            live.end(outcome_of(error, self.model.environment))
-            return
-        except Exception as error:
-            # What is foreseen says all in a sentence; only a fault of ours needs its trace.
-            trace = None if isinstance(error, ExecError) else error
-            self._logger.warning("A run in %s failed: %s", self.model.environment, error, exc_info=trace)
-            live.end(outcome_of(error, self.model.environment))
-        await self._instance.stop()
-
-    async def _watched(self, executor: CodeExecutor, live: LiveExecution) -> bool:
-        """Follow it to its end; whether the executor brought it about in time."""
-        limit = None if live.options.timeout is None else live.options.timeout + self._patience.run
-        alarm = Alarm(limit, lambda: live.end(overdue(self._patience.run)))
-        alarm.set()
-        try:
-            work = self._follow(executor, live, alarm)
-            await within(work, None, until=live.ended, grace=self._patience.close)
-        finally:
-            alarm.put_off()
-        return not alarm.rang
-
-    async def _ready(self, live: LiveExecution) -> CodeExecutor | None:
-        start = self._instance.ready_for_all if self.kept else self._instance.ready
-        limit = None if live.options.timeout is None else live.options.timeout + self._patience.late
-        try:
-            return await within(start(), limit, until=live.ended)
-        except GivenUp:
-            live.end(late(self.model.environment, limit or 0.0))  # where it has not ended by itself
-            return None
-
-    async def _follow(self, executor: CodeExecutor, live: LiveExecution, alarm: Alarm) -> None:
-        async with closing(executor.run(live.execution.code_blocks, live.options)) as events:
-            async for event in events:
-                if live.over:
-                    return
-                if not isinstance(event, Event):
-                    raise TypeError(f"a {type(event).__name__} is not an event")
-                if event.type == "end":
-                    live.end_by_executor(event.data.get("outcome"))
-                    return
-                if event.type == "status":  # it waits for what others do there, or no longer
-                    alarm.put_off() if event.data["status"] == "queued" else alarm.set()
-                await live.record(event)
-        if not live.over:
-            raise SessionLost("The environment went away without saying how the run ended.")
-
     def cancel(self, live: LiveExecution) -> None:
         """Begin to end an execution that is in its turn; asking again changes nothing."""
         if live.in_executor:
             if not live.cancelling:
                 live.cancelling = True
-                self._spawn(self._cancel(live))
+                self._spawn(self._runner.cancel(live))
         else:
             live.end(ended_as("cancelled", "It was cancelled before it ran."))
-
-    async def _cancel(self, live: LiveExecution) -> None:
-        """Ask until it has ended: an executor that has only just been given it may not have begun."""
-        outcome = ended_as(
-            "cancelled",
-            "It was cancelled; the environment did not confirm that, so the session was stopped.",
-            state_kept=False,
-        )
-        live.expect(ended_as("cancelled", "It was cancelled.", state_kept=False))
-        loop = asyncio.get_running_loop()
-        give_up, pause = loop.time() + self._patience.cancel, 0.05
-        while not live.over and (left := give_up - loop.time()) > 0:
-            executor = self._instance.usable
-            try:
-                if executor is not None:
-                    await within(executor.cancel(), left)
-            except (GivenUp, Exception) as error:
-                self._logger.warning("A cancel in %s failed.", self.model.environment, exc_info=error)
-            await asyncio.wait({live.ended}, timeout=min(pause, left))
-            pause = min(2 * pause, 1.0)
-        live.end(outcome)
 
     async def _settle(self, live: LiveExecution, outcome: Outcome) -> None:
         """Let an executor that was stopped or restarted tell the end of its run."""
@@ -296,7 +218,7 @@ class LiveSession:
             live.end(outcome)
         elif outcome.status == "cancelled" and not live.cancelling:
             live.cancelling = True
-            await self._cancel(live)
+            await self._runner.cancel(live)
 
     def _show(self) -> None:
         """Bring the status up to date, and tell of a change."""
