@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -34,6 +34,9 @@ class RunOptions:
         Whether the program may ask (``input_request``); answers come through `send_input`.
     stop_on_error : bool
         Whether a block that fails ends the run.
+    late : callable or None
+        Is given, on the event loop, each event that belongs to the run and comes after its end: a thread
+        in a kernel prints on. None where nobody wants to know; it must be quick and not raise.
     """
 
     timeout: float | None = 60.0
@@ -41,6 +44,7 @@ class RunOptions:
     stdin: str | None = None
     allow_stdin: bool = False
     stop_on_error: bool = True
+    late: Callable[[Event], None] | None = None
 
 
 def checked(blocks: Sequence[CodeBlock], options: RunOptions | None) -> RunOptions:

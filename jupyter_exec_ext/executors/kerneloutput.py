@@ -155,6 +155,11 @@ class KernelOutput:
             self._texts = []
         self._name = ""
 
+    @property
+    def full(self) -> bool:
+        """Whether the head is full, so that what comes next is kept for the end, or not at all."""
+        return bool(self._tail)
+
     # -- out -------------------------------------------------------------------------------------------
 
     def fetch(self) -> list[Event]:

@@ -18,6 +18,7 @@ from .base import RunOptions
 from .execution import Execution
 from .kerneloutput import KernelOutput
 from .kernelverdict import judge_death, judge_reply
+from .lateoutput import LateOutput
 from .outputfiles import OutputFiles
 from .verdict import CANCELLED, TIMED_OUT, Judgement
 
@@ -57,6 +58,8 @@ class KernelRun:
         self._questions: list[Event] = []
         self._request: KernelRequest | None = None
         self._connection: KernelConnection | None = None
+        #: Takes the messages once the run has ended.
+        self._late: LateOutput | None = None
 
     async def events(
         self, blocks: Sequence[CodeBlock], languages: Sequence[Language]
@@ -76,7 +79,9 @@ class KernelRun:
             except ExecError as error:
                 self._executor.left_behind = isinstance(error, SessionLost)
                 self._execution.fail(error)
-        for event in self._output.finish():
+        rest = self._output.finish()
+        self._late = LateOutput(self._options.late)
+        for event in rest:
             yield event
         for note in await self._files.finish():
             yield Event("progress", {"label": note, "current": 0, "total": None})
@@ -156,7 +161,9 @@ class KernelRun:
 
     def _take(self, message: Message) -> None:
         """Take a message of this cell: it is called for each, and must be quick."""
-        if message.type == "input_request":
+        if self._late is not None:
+            self._late.take(message)
+        elif message.type == "input_request":
             self._on_question(message)
         else:
             self._output.take(message)

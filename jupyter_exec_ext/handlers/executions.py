@@ -13,7 +13,7 @@ from .stream import Frame, StreamHandler, frame
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from ..log.record import Entry
+    from ..log.entry import Entry
     from ..models import ExecutionRequest
 
 MAX_LISTED = 1000

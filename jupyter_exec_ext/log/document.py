@@ -14,7 +14,7 @@ from pydantic_core import to_json
 
 from ..events import Event, Transcript, display_id
 from ..models import Execution
-from .record import LOST, Entry, encode
+from .entry import LOST, Entry, encode
 
 __all__ = ["Part", "Parts", "document"]
 

@@ -15,11 +15,13 @@ from traitlets import Float, Integer, Unicode, default
 from ..errors import Conflict, Unavailable
 from ..events import Event
 from ..models import Execution, now
+from .entry import Entry, encode
 from .history import History
+from .late import Late, read_again
 from .memory import Memory
 from .notice import Notice, Observer, Telling, notice_of
 from .reader import Reader
-from .record import Delete, Entry, Operation, Record, changed_row, encode, end_json, row_of
+from .record import Delete, Operation, Record, changed_row, end_json, row_of
 from .upkeep import Limits
 from .writer import Writer
 
@@ -79,6 +81,7 @@ class EventLog(History):
         self._telling = Telling(self.observers, self.log)
         self._reader = Reader(path, self._writer)
         self._documents = WeakValueDictionary()
+        self._late = Late(self._memory, self._read_again, self._forget_document, self.log)
         self._removed = self._saved = False
         self._writer.start()
         await asyncio.to_thread(self._writer.opened.wait, _OPEN_SECONDS)
@@ -87,6 +90,8 @@ class EventLog(History):
         """Write what is not on disk yet, and end the threads. Readers that wait get `Unavailable`."""
         if self._closed:
             return
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._late.finish(), _CLOSE_SECONDS)
         self._closed = True
         self._writer.hurry()
         await self._reader.close()  # before the writer: the last to close tidies the files up
@@ -181,6 +186,20 @@ class EventLog(History):
         record.execution = _snapshot(execution)
         record.ended = True
         self._memory.add(record, Entry(execution.last_event, "end", end_json(record.row.record, now())))
+
+    def add_late(self, execution_id: str, event: Event) -> None:
+        """Add an event to an execution that has ended, soon and in its order; ``end`` stays the last one.
+
+        Does nothing where the execution is not there any more, or the log is closed.
+        """
+        if not self._closed:
+            self._late.put(execution_id, event)
+
+    async def _read_again(self, execution_id: str) -> Record | None:
+        return await self._query(read_again, execution_id, default=None)
+
+    def _forget_document(self, execution_id: str) -> None:
+        self._documents.pop(execution_id, None)
 
     async def drain(self) -> None:
         """Wait while more is to be written than a disk that works would leave (backpressure).

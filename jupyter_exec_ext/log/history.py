@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import builtins
-import datetime as dt
 import itertools
 import re
 import sqlite3
@@ -18,6 +17,7 @@ from ..errors import InvalidRequest, NotFound, Unavailable
 from ..events import Event, Transcript
 from ..models import Execution
 from .document import Part, Parts, document
+from .entry import Entry
 from .memory import Memory
 from .queries import (
     PAGE_CODE,
@@ -26,6 +26,7 @@ from .queries import (
     find_key,
     listing,
     load,
+    moment,
     outline,
     page,
     position,
@@ -33,7 +34,7 @@ from .queries import (
 )
 from .queries import code as code_on_disk
 from .reader import Reader
-from .record import Entry, blocks_json, end_of
+from .record import blocks_json, end_of
 from .rescue import complete
 
 __all__ = ["History"]
@@ -121,6 +122,10 @@ class History(LoggingConfigurable):
         entries: builtins.list[Entry] | None = None
         if execution_id not in self._memory.deleted:
             entries = await self._query(page, execution_id, cursor, _PAGE_EVENTS, _PAGE_BYTES, default=None)
+        if entries and entries[-1].type == "end" and await self._moved(execution_id, entries[-1]):
+            entries.pop()
+            if not entries:
+                return None
         if entries:
             return complete(entries, cursor)
         if execution_id not in self._memory.records:
@@ -129,6 +134,10 @@ class History(LoggingConfigurable):
                 return await self._stored_end(execution, cursor)
         await asyncio.sleep(_POLL_SECONDS)
         return None
+
+    async def _moved(self, execution_id: str, end: Entry) -> bool:
+        """Whether something late has come before the end since that was read."""
+        return (await self.outline(execution_id)).last_event > end.number
 
     async def _stored_end(self, execution: Execution, cursor: int) -> builtins.list[Entry] | None:
         if cursor >= execution.last_event:
@@ -225,7 +234,7 @@ class History(LoggingConfigurable):
 
     async def _place(self, before: str) -> tuple[str, str]:
         if not _ID.match(before):
-            return (_utc(before), "")
+            return (moment(before), "")
         record = self._memory.records.get(before)
         if record is not None:
             return (record.execution.created_at, before)
@@ -279,15 +288,3 @@ def _filled(execution: Execution, entries: Iterable[Entry]) -> Execution:
     transcript = Transcript(entry.event() for entry in entries if entry.type != "end")
     execution.output, execution.outputs = transcript.output, transcript.outputs
     return execution
-
-
-def _utc(time: str) -> str:
-    """A time as executions have it, so that texts compare as times do."""
-    try:
-        at = dt.datetime.fromisoformat(time.replace("Z", "+00:00"))
-        at = at.replace(tzinfo=at.tzinfo or dt.timezone.utc).astimezone(dt.timezone.utc)
-    except (ValueError, OverflowError):  # in UTC it may be before the year 1, or after 9999
-        raise InvalidRequest(
-            "before is neither the id of an execution nor a time in RFC 3339.", field="before"
-        ) from None
-    return at.isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from ..errors import Conflict, NotFound
 from ..models import Execution
-from .record import Delete, Entry, Operation, Record, Row
+from .entry import Entry
+from .record import Delete, Operation, Record, Row
 from .writer import Writer
 
 __all__ = ["Memory"]
@@ -111,7 +112,8 @@ class Memory:
         record.unwritten -= 1
         record.stored = True
         if entry is not None:
-            record.flushed = max(record.flushed, entry.number)
+            if record.holds(entry):
+                record.flushed = max(record.flushed, entry.number)
             self.unwritten_bytes -= entry.size
 
     async def flushed(self) -> None:

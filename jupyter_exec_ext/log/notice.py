@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Literal, NamedTuple
 
 from ..models import Execution
-from .record import decode
+from .entry import decode
 
 __all__ = ["Notice", "Observer", "Telling", "code_hash", "notice_of"]
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import sqlite3
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from pydantic_core import to_json
 
-from ..errors import NotFound
+from ..errors import InvalidRequest, NotFound
 from ..models import Execution
-from .record import Entry, end_of
+from .entry import Entry
+from .record import end_of
 from .stored import (
     COLUMNS,
     FIT,
@@ -35,6 +37,7 @@ __all__ = [
     "listing",
     "load",
     "loaded",
+    "moment",
     "outline",
     "page",
     "position",
@@ -190,3 +193,15 @@ def find_key(db: sqlite3.Connection, key: str) -> tuple[str, str] | None:
         (key,),
     ).fetchone()
     return (row[0], row[1]) if row else None
+
+
+def moment(time: str) -> str:
+    """A time as executions have it, so that texts compare as times do. Raises `InvalidRequest`."""
+    try:
+        at = dt.datetime.fromisoformat(time.replace("Z", "+00:00"))
+        at = at.replace(tzinfo=at.tzinfo or dt.timezone.utc).astimezone(dt.timezone.utc)
+    except (ValueError, OverflowError):  # in UTC it may be before the year 1, or after 9999
+        raise InvalidRequest(
+            "before is neither the id of an execution nor a time in RFC 3339.", field="before"
+        ) from None
+    return at.isoformat(timespec="microseconds").replace("+00:00", "Z")

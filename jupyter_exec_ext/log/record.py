@@ -1,4 +1,4 @@
-"""What the log keeps in memory: entries (events as they are written) and the records of executions.
+"""What the log keeps in memory: the records of executions, and what of them is written.
 
 All of it belongs to the event loop's thread; the writer thread only reads entries and rows it
 was handed, and those are not changed afterwards.
@@ -7,138 +7,29 @@ was handed, and those are not changed afterwards.
 from __future__ import annotations
 
 import asyncio
-import json
-import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
-from ..events import Event, EventType
 from ..models import CodeBlock, Execution
+from .entry import Entry, encode
 
 __all__ = [
     "LEFT_OUT",
-    "LOST",
     "Delete",
-    "Entry",
     "Operation",
     "Record",
     "Row",
     "blocks_json",
     "changed_row",
-    "decode",
-    "encode",
     "end_json",
     "end_of",
     "row_of",
 ]
 
-# What an entry costs beside its bytes: the object, its place in two lists, the bytes' own header.
-_OVERHEAD = 250
-_PLACEHOLDER_OVER = 200
-_LARGEST_DEPTH = 100
-#: What stands in the place of output that cannot be read any more.
-LOST = {"name": "stderr", "text": "\n[output that was lost when the execution log was damaged]\n"}
-
-_strict = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=str).encode
-
 _BLOCKS = b'{"blocks":'
 #: An event has them already, or they are too long to be stored more than once.
 LEFT_OUT = {"output", "outputs", "code_blocks"}
-
-
-def encode(data: dict[str, Any]) -> bytes:
-    """Write data as JSON in UTF-8.
-
-    What JSON or UTF-8 cannot say is replaced, never refused: output must not get lost for one
-    value in it. NaN and the infinities become null (as in JavaScript), a lone surrogate U+FFFD.
-    """
-    try:
-        return _strict(data).encode()
-    except (ValueError, TypeError, RecursionError):
-        return _strict(_clean(data, 0)).encode()
-
-
-def _clean(value: Any, depth: int) -> Any:
-    if depth > _LARGEST_DEPTH:
-        return None
-    if isinstance(value, str):
-        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {_clean(str(key), depth): _clean(item, depth + 1) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_clean(item, depth + 1) for item in value]
-    return value if value is None or isinstance(value, (bool, int)) else _clean(str(value), depth)
-
-
-def decode(raw: Any) -> dict[str, Any]:
-    """Read what `encode` wrote. Raises `ValueError`, and nothing else, where it is anything else."""
-    if not isinstance(raw, (bytes, str)):
-        raise ValueError("it is no text")
-    try:
-        data = from_json(raw)
-    except ValueError as error:
-        if "recursion" not in str(error):
-            raise
-        data = _decode_deep(raw)
-    if not isinstance(data, dict):
-        raise ValueError("it is no object")
-    return data
-
-
-def _decode_deep(raw: bytes | str) -> Any:
-    try:
-        return _clean(json.loads(raw), 0)
-    except RecursionError:
-        raise ValueError("it is too deep") from None
-
-
-class Entry:
-    """One logged event as it goes over the wire.
-
-    Parameters
-    ----------
-    number : int
-    type : EventType
-    json : bytes
-        The event's data with its ``time``, as JSON in UTF-8 on one line.
-    """
-
-    __slots__ = ("json", "number", "type")
-
-    def __init__(self, number: int, type: EventType, json: bytes) -> None:
-        self.number = number
-        self.type = type
-        self.json = json
-
-    @property
-    def size(self) -> int:
-        """Bytes of memory, nearly."""
-        return len(self.json) + _OVERHEAD
-
-    def event(self) -> Event:
-        """The event, made anew for every reader, so that none can change what another one sees."""
-        try:
-            data = decode(self.json)
-            time = str(data.pop("time"))
-            if self.type == "stream":
-                data = {"name": str(data["name"]), "text": str(data["text"])}
-        except (ValueError, KeyError):
-            # SQLite has no checksums: damage within a text is found by nobody else.
-            return Event("stream", dict(LOST), self.number)
-        return Event(self.type, data, self.number, time)
-
-    def shed(self) -> int:
-        """Give up the content of a large output, keeping its number; return the bytes that were freed."""
-        if len(self.json) <= _PLACEHOLDER_OVER or self.type in ("end", "status"):
-            return 0
-        before, data = len(self.json), decode(self.json)
-        text = f"\n[{before} bytes were not kept: the log is in memory only, and its limit is reached]\n"
-        self.type = "stream"
-        self.json = encode({"name": data.get("name", "stderr"), "text": text, "time": data["time"]})
-        return before - len(self.json)
 
 
 class Row(NamedTuple):
@@ -242,6 +133,18 @@ class Record:
         self.tail.append(entry)
         self.tail_bytes += entry.size
         self.wake()
+
+    def reopen(self) -> None:
+        """Take the end away, so that something may come before it."""
+        if self.tail:
+            self.tail_bytes -= self.tail.pop().size
+        else:
+            self.base -= 1
+        self.flushed = min(self.flushed, self.last)
+
+    def holds(self, entry: Entry) -> bool:
+        """Whether that entry is the one of its number; an end may have been taken away."""
+        return entry.number <= self.base or self.tail[entry.number - self.base - 1] is entry
 
     def wake(self) -> None:
         """Let all that wait look again."""

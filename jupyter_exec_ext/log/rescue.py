@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from .record import Entry, decode, end_of
+from .entry import Entry, decode
+from .record import end_of
 from .stored import COLUMNS, LAST_SEQUENCE, MOST, SHIFT, Stored, as_text, lost_entry, outline_of
 
 __all__ = ["COPIED", "complete", "damaged_executions"]

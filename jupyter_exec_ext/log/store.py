@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from .entry import Entry
 from .place import Files, files_at, leads_away
-from .record import Entry, Row
+from .record import Row
 from .stored import FIT, LAST_SEQUENCE, RUN_OUT, SHIFT, as_text, lost_entry
 
 __all__ = ["Change", "Replaced", "Store", "doom", "is_damage", "is_locked"]

@@ -16,7 +16,8 @@ from pydantic import ValidationError
 
 from ..events import EventType
 from ..models import ENDED, CodeBlock, Execution, Verdict, now
-from .record import LEFT_OUT, LOST, Entry, decode, encode
+from .entry import LOST, Entry, decode, encode
+from .record import LEFT_OUT
 
 __all__ = [
     "COLUMNS",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..errors import EnvironmentFailed, ExecError, SessionLost
@@ -85,6 +87,11 @@ def _is_well_typed(fields: dict[str, Any]) -> bool:
     )
 
 
+def _record_late(event_log: EventLog, execution_id: str, ended: asyncio.Future[None], event: Event) -> None:
+    """Record what comes after the end; its executor knows of an end before the log does."""
+    ended.add_done_callback(lambda _: event_log.add_late(execution_id, event))
+
+
 class LiveExecution:
     """An execution that has not ended, and what it needs to run.
 
@@ -118,9 +125,10 @@ class LiveExecution:
     ) -> None:
         self.execution = execution
         self.session = session
-        self.options = options
         self.user = user
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        # It holds nothing of this execution but its name: an executor may keep it for a long time.
+        self.options = replace(options, late=partial(_record_late, event_log, execution.id, self.ended))
         #: Whether the executor has been asked for events, so that it is its to end the run.
         self.in_executor = False
         self.cancelling = False

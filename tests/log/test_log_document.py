@@ -13,7 +13,7 @@ from test_log_events import begin, end
 
 from jupyter_exec_ext.events import Event, Transcript
 from jupyter_exec_ext.log.document import document
-from jupyter_exec_ext.log.record import LOST, Entry, encode
+from jupyter_exec_ext.log.entry import LOST, Entry, encode
 from jupyter_exec_ext.models import CodeBlock, Execution
 
 TEXTS = st.text(st.characters(codec="utf-8")) | st.sampled_from(

@@ -15,7 +15,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 from jupyter_exec_ext.errors import Conflict, NotFound
 from jupyter_exec_ext.events import Event
 from jupyter_exec_ext.log import EventLog
-from jupyter_exec_ext.log.record import decode, encode
+from jupyter_exec_ext.log.entry import decode, encode
 from jupyter_exec_ext.models import ENDED, Execution
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=50)

@@ -12,7 +12,7 @@ from test_log_damage import edited, moved_aside, written
 from test_log_events import begin, end
 
 from jupyter_exec_ext.events import Event
-from jupyter_exec_ext.log.record import LOST
+from jupyter_exec_ext.log.entry import LOST
 from jupyter_exec_ext.log.stored import LOST_CODE, LOST_RECORD
 
 
