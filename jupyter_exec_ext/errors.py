@@ -13,6 +13,7 @@ Only `handlers` knows which HTTP status belongs to which error.
     ├── NotFound                no session, execution or file of that name (404)
     ├── Conflict                not possible in the present state (409)
     ├── TooLarge                over a limit, which is named (413)
+    ├── NoSpace                 the disk is full (507)
     ├── QueueFull               as many are queued as the server allows (429)
     ├── Unavailable             this server is stopping, or the log cannot be used (503)
     └── EnvironmentFailed       the environment could not run it (an execution's ``env_error``)
@@ -29,6 +30,7 @@ __all__ = [
     "ExecError",
     "InvalidRequest",
     "KernelDied",
+    "NoSpace",
     "NotFound",
     "ProtocolError",
     "QueueFull",
@@ -100,6 +102,12 @@ class TooLarge(ExecError):
     """It is over a limit, which the message names."""
 
     reason = "too_large"
+
+
+class NoSpace(ExecError):
+    """The disk, or the user's part of it, is full."""
+
+    reason = "no_space"
 
 
 class QueueFull(ExecError):

@@ -29,7 +29,14 @@ export class ApiError extends Error {
 
 /** The REST contract over the connection JupyterLab has to its server. */
 export class ExecApi implements IExecApi {
-  constructor(private readonly _settings: ServerConnection.ISettings) {}
+  /**
+   * @param _settings - The connection.
+   * @param _patience - Milliseconds after which a server that has not answered does not answer.
+   */
+  constructor(
+    private readonly _settings: ServerConnection.ISettings,
+    private readonly _patience = 10_000
+  ) {}
 
   async listEnvironments(): Promise<IEnvironment[]> {
     const body = await this._get('environments');
@@ -42,17 +49,23 @@ export class ExecApi implements IExecApi {
 
   private async _get(path: string): Promise<unknown> {
     const url = URLExt.join(this._settings.baseUrl, 'api/exec', path);
+    const deadline = new AbortController();
+    const timer = setTimeout(() => deadline.abort(), this._patience);
     let response: Response;
+    let body: unknown;
     try {
       response = await ServerConnection.makeRequest(
         url,
-        { cache: 'no-store' },
+        { cache: 'no-store', signal: deadline.signal },
         this._settings
       );
+      body = await response.json().catch(() => null);
+      deadline.signal.throwIfAborted();
     } catch {
       throw new ApiError('unreachable');
+    } finally {
+      clearTimeout(timer);
     }
-    const body: unknown = await response.json().catch(() => null);
     if (!response.ok) {
       throw new ApiError(failureOf(response.status), messageOf(body));
     }

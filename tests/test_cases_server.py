@@ -322,3 +322,19 @@ def _events(server: LiveServer, path: str) -> list[tuple[int, str]]:
     ]
     assert all(json.loads(block[b"data"]) for block in blocks)
     return [(int(block[b"id"]), block[b"event"].decode()) for block in blocks]
+
+
+def test_F13_an_upload_that_finds_no_room_is_507_and_leaves_nothing(tmp_path: Path) -> None:
+    server = LiveServer(tmp_path, prefix=room(tmp_path, seconds=120))
+    try:
+        session = server.call("POST", "sessions", {"environment": "local", "path": "small"})["id"]
+        address, headers = (
+            f"{server.url}api/exec/sessions/{session}/files",
+            {"Authorization": f"token {server.token}"},
+        )
+        answer = httpx.put(f"{address}/large", content=b"x" * 1_000_000, headers=headers)
+        assert answer.status_code == 507
+        assert (answer.json()["reason"], answer.json()["field"]) == ("no_space", "path")
+        assert httpx.get(address, headers=headers).json()["files"] == []
+    finally:
+        server.stop()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import secrets
 from collections.abc import Callable
 from pathlib import Path
@@ -36,6 +37,9 @@ CONFIG = "pyvenv.cfg"
 REMOVING = ".removing-"
 MARKER = ".jupyter_exec_ext"
 HALF_MADE, WHOLE = "preparing\n", "ready\n"
+#: The oldest Python that the supervisor runs on.
+LEAST_VERSION = (3, 8)
+_VERSION = re.compile(r"(\d{1,4})\.(\d{1,4})")
 _CONFIG_BYTES = 16_384
 _VALUE_LENGTH = 200
 
@@ -116,7 +120,15 @@ class VenvPythonEnvironment(PythonEnvironment):
             return self.failure
         if self.recipe is not None and read_small(self._marker, 100) == HALF_MADE:
             return "Its preparation was broken off; delete it and create it again."
-        return problem_with(self._interpreter)
+        return problem_with(self._interpreter) or self._too_old()
+
+    def _too_old(self) -> str | None:
+        version = self._python_version() or ""
+        found = _VERSION.match(version)
+        if found is None or tuple(map(int, found.groups())) >= LEAST_VERSION:
+            return None
+        least = ".".join(map(str, LEAST_VERSION))
+        return f"It has Python {version}, and {least} or newer is needed; make it anew with that."
 
     @property
     def spec(self) -> dict[str, Any]:

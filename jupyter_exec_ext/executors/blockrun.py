@@ -56,7 +56,7 @@ class BlockRun:
         self._kept = 0
         self._said = 0
         self._began = False
-        self._head, self._tail = execution.shares()
+        self._head, self._tail = execution.shares(index)
         self._after_gap: set[int] = set()
 
     async def events(self, client: SupervisorClient) -> AsyncGenerator[Event, None]:

@@ -67,6 +67,10 @@ _ERRORS: tuple[tuple[re.Pattern[str], frozenset[int]], ...] = tuple(
 )
 # R ends with 1 as everything does, so that these words are its own only where it runs.
 _R = re.compile(r"[Cc]annot allocate (?:vector|memory block) of size")
+# So does Node.js, where it is refused one large piece; its uncaught errors end with its own version.
+_NODE = re.compile(
+    r"^RangeError: Array buffer allocation failed\n(?:    at [^\n]*\n)*\s*Node\.js v\S+\Z", re.MULTILINE
+)
 
 
 def ran_out_of_memory(code: int, rss: int, limit: int, printed: str, language: str = "") -> bool:
@@ -91,7 +95,7 @@ def ran_out_of_memory(code: int, rss: int, limit: int, printed: str, language: s
     last = "\n".join(text.splitlines()[-LAST_LINES:])
     if code in _CRASHED and (_WORDS.search(last) or _CRASHES.search(text)):
         return True
-    if language == "r" and code == 1 and _R.search(last):
+    if code == 1 and (_R.search(last) if language == "r" else _NODE.search(text)):
         return True
     return any(code in codes and pattern.search(last) for pattern, codes in _ERRORS)
 

@@ -15,7 +15,8 @@ from ..supervisor.reports import Report
 from .base import RunOptions
 from .verdict import CANCELLED, TIMED_OUT, Judgement
 
-#: The least output that is kept of a block when the ones before it have used up the limit.
+#: The least output that is kept of a block, whatever the ones before it printed; less where so many blocks
+#: would get more than half of the limit.
 LEAST_OUTPUT = 4096
 
 
@@ -43,6 +44,7 @@ class Execution:
         self.cancelled = asyncio.Event()
         self.truncated = False
         self._room, self._blocks = output_limit, blocks
+        self._least = min(LEAST_OUTPUT, output_limit // (2 * max(1, blocks)))
         self._judgement: Judgement | None = None
         self._started = time.monotonic()
 
@@ -67,9 +69,10 @@ class Execution:
         """Begin to count the time now: what was waited for so far was others' doing."""
         self._started = time.monotonic()
 
-    def shares(self) -> tuple[int, int]:
-        """Bytes of head and of tail that the next block may print."""
-        half = max(LEAST_OUTPUT, self._room) // 2
+    def shares(self, index: int) -> tuple[int, int]:
+        """Bytes of head and of tail that a block may print: what is left, less what later ones need."""
+        room = self._room - self._least * (self._blocks - index - 1)
+        half = max(self._least, room) // 2
         return half, half
 
     async def cancel(self) -> None:
@@ -92,6 +95,8 @@ class Execution:
         """The environment failed, or the session was lost."""
         lost = isinstance(error, SessionLost)
         self.verdict.state_kept = False
+        if lost:  # with whoever counted what it used
+            self.verdict.cpu_seconds = self.verdict.max_rss_bytes = None
         self.judged(Judgement("lost" if lost else "env_error", None, error.message))
 
     def judged(self, judgement: Judgement) -> None:

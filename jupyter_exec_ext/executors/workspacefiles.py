@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 from typing import Any, TypeVar
 
-from ..errors import ExecError, InvalidRequest, NotFound, ProtocolError, Refused, Unavailable
+from ..errors import ExecError, InvalidRequest, NoSpace, NotFound, ProtocolError, Refused, Unavailable
 from ..supervisor.channel import Channel, Frame
 from ..supervisor.client import SupervisorClient, request
 from ..supervisor.frames import CHUNK, DATA, WINDOW
@@ -23,14 +23,14 @@ T = TypeVar("T")
 PATIENCE = 20.0
 #: Entries of one list; a supervisor names fewer.
 MOST_ENTRIES = 100_000
-_REASONS = {"not_found": NotFound, "invalid": InvalidRequest, "refused": Refused}
+_REASONS = {"not_found": NotFound, "invalid": InvalidRequest, "refused": Refused, "no_space": NoSpace}
 
 
 class WorkspaceFiles(ABC):
     """An executor whose workspace can be listed, read and written while code runs in it.
 
-    All of these raise `NotFound`, `InvalidRequest` or `Refused` for a path that cannot be used, and
-    `Unavailable` where the session does not answer.
+    All of these raise `NotFound`, `InvalidRequest` or `Refused` for a path that cannot be used,
+    `Unavailable` where the session does not answer, and `NoSpace` where the disk is full.
     """
 
     @abstractmethod

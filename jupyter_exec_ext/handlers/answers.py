@@ -34,6 +34,7 @@ STATUS: dict[type[errors.ExecError], int] = {
     errors.Conflict: 409,
     errors.TooLarge: 413,
     errors.QueueFull: 429,
+    errors.NoSpace: 507,
     errors.Unavailable: 503,
     errors.EnvironmentFailed: 409,
 }
@@ -153,6 +154,8 @@ class AnsweringHandler(ExtensionHandlerMixin, APIHandler):
                 self.disconnect()
             if self.gone.is_set():
                 raise ReaderGone
+            # What the network takes at once is no wait: a crowd of readers would be served in one turn.
+            await asyncio.sleep(0)
 
     def disconnect(self) -> None:
         """Close the connection without an answer."""

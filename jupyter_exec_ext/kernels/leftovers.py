@@ -10,7 +10,8 @@ import contextlib
 import re
 import stat
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,11 +23,13 @@ from ..pathfolder import open_folder
 if TYPE_CHECKING:
     from .connection import Logger
 
-__all__ = ["MARK", "end_leftovers"]
+__all__ = ["KERNEL", "MARK", "end_leftovers", "end_started_by"]
 
 #: The environment variable of a kernel that says whose it is: the server's lease, a colon, its process id.
 #: What a kernel starts inherits it.
 MARK = "JUPYTER_EXEC_SERVER"
+#: And the one that says which kernel it is.
+KERNEL = "JUPYTER_EXEC_KERNEL"
 #: Seconds in which what was killed must be gone; what is left then hangs in the system itself.
 _SECONDS, _PAUSE = 2.0, 0.05
 _ID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
@@ -59,16 +62,24 @@ def end_leftovers(server: str, folder: Folder, connections: Path, logger: Logger
     if not kernels:
         return
     try:
-        _end_processes(server)
+        _end_processes(partial(_is_left_by, server))
         _remove_files(kernels, connections)
     except Exception as error:
         logger.warning("Something of a killed server's kernels may be left: %s", error, exc_info=True)
 
 
-def _end_processes(server: str) -> None:
+def end_started_by(kernel: str, logger: Logger) -> None:
+    """End what a kernel that is gone has started, also in sessions of their own."""
+    try:
+        _end_processes(lambda process: process.environ().get(KERNEL) == kernel)
+    except Exception as error:
+        logger.warning("Something that kernel %s has started may be left: %s", kernel, error, exc_info=True)
+
+
+def _end_processes(is_left: Callable[[psutil.Process], bool]) -> None:
     """Kill until nothing is left: a process may have started another one meanwhile."""
     until = time.monotonic() + _SECONDS
-    while (left := _left_by(server)) and time.monotonic() < until:
+    while (left := _found(is_left)) and time.monotonic() < until:
         for process in left:
             with contextlib.suppress(psutil.Error):
                 # Not asked first: who would have answered is dead.
@@ -76,23 +87,24 @@ def _end_processes(server: str) -> None:
         time.sleep(_PAUSE)
 
 
-def _left_by(server: str) -> list[psutil.Process]:
-    """The dead server's kernels, and what they have started."""
-    found = {process for process in psutil.process_iter() if _is_left_by(server, process)}
+def _found(is_left: Callable[[psutil.Process], bool]) -> list[psutil.Process]:
+    """Those of which that is true, and what they have started."""
+    found = set()
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):  # another user's, or gone
+            if is_left(process):
+                found.add(process)
     for process in list(found):
         with contextlib.suppress(psutil.Error):
             found.update(process.children(recursive=True))  # also with another environment
-    # This server may have been started in a cell of that one.
+    # This server may have been started in a cell of such a kernel.
     here = psutil.Process()
     return [process for process in found - {here, *here.children(recursive=True)} if _is_living(process)]
 
 
 def _is_left_by(server: str, process: psutil.Process) -> bool:
-    try:
-        mark = _MARKED.fullmatch(process.environ().get(MARK, ""))
-        return mark is not None and mark[1] == server and not _started_by(int(mark[2]), process)
-    except (psutil.Error, OSError):  # another user's, or gone
-        return False
+    mark = _MARKED.fullmatch(process.environ().get(MARK, ""))
+    return mark is not None and mark[1] == server and not _started_by(int(mark[2]), process)
 
 
 def _started_by(server: int, process: psutil.Process) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ExecError
-from .leftovers import MARK
+from .leftovers import KERNEL, MARK, end_started_by
 
 if TYPE_CHECKING:
     from ..lease import Lease
@@ -48,10 +48,12 @@ class KernelRecords:
         kernel_id = str(uuid.uuid4())
         await asyncio.to_thread(self._write, kernel_id)
         variables = os.environ if env is None else env
-        return {"kernel_id": kernel_id, "env": {**variables, MARK: f"{self._lease.id}:{os.getpid()}"}}
+        marks = {MARK: f"{self._lease.id}:{os.getpid()}", KERNEL: kernel_id}
+        return {"kernel_id": kernel_id, "env": {**variables, **marks}}
 
     async def end(self, kernel_id: str) -> None:
-        """Forget a kernel that is gone."""
+        """Forget a kernel that is gone, and end what it has left."""
+        await asyncio.to_thread(end_started_by, kernel_id, self._logger)
         await asyncio.to_thread(self._remove, kernel_id)
 
     def _write(self, kernel_id: str) -> None:

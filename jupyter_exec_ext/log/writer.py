@@ -172,10 +172,12 @@ class Writer(threading.Thread):
         self._succeeded()
 
     def _begin_anew(self, store: Store) -> None:
+        self._prepare()
+        if store.in_place():
+            return  # its directory had lost its permissions, and nothing else
         self._listener.renewing()
         saved = store.save()
         self._log.warning("The execution log %s was removed or replaced; it is begun anew.", self._path)
-        self._prepare()  # before SQLite removes the companions, by their names
         self._close()
         self._listener.renewed(removed=not saved, saved=saved)
 

@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path, PureWindowsPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..blocks import extract_markdown, file_name_of
 from ..errors import EnvironmentFailed, InvalidRequest, Refused, UnknownLanguage
@@ -84,9 +84,13 @@ def folder_of(root: Path, path: str | None) -> Path:
     return folder
 
 
-def still_there(folder: Path) -> None:
-    """Raise `EnvironmentFailed` where a link leads elsewhere by now from what `folder_of` returned."""
-    if Path(os.path.realpath(folder)) != folder:
+def still_there(folder: Path, found: Path | None = None) -> None:
+    """Raise `EnvironmentFailed` where a link leads elsewhere by now from what `folder_of` returned.
+
+    `found` is what an executor has made of it: it resolves links, too, and a link that was there for an
+    instant must not bind a session to what it led to.
+    """
+    if (Path(os.path.realpath(folder)) if found is None else found) != folder:
         raise EnvironmentFailed(
             f"The working directory {folder} was replaced by a link, or one above it was, and links are not "
             "followed; put the directory back."
@@ -115,7 +119,7 @@ def blocks_of(request: ExecutionRequest, environment: PythonEnvironment) -> list
     """
     environment.check(request)
     known: dict[str, Language] = {}
-    return [_admitted(block, field, environment, known) for field, block in _given(request)]
+    return [_admitted(block, fields, environment, known) for fields, block in _given(request)]
 
 
 def blocks_as_given(request: ExecutionRequest) -> list[CodeBlock]:
@@ -123,14 +127,23 @@ def blocks_as_given(request: ExecutionRequest) -> list[CodeBlock]:
     return [block for _, block in _given(request)]
 
 
-def _given(request: ExecutionRequest) -> Iterator[tuple[str, CodeBlock]]:
-    """Each block of the request, with the prefix that names its fields."""
+class _Fields(NamedTuple):
+    """What the request calls the two parts of a block."""
+
+    code: str = "code"
+    language: str = "language"
+
+
+def _given(request: ExecutionRequest) -> Iterator[tuple[_Fields, CodeBlock]]:
+    """Each block of the request, and where in it that stands."""
     if request.code is not None:
-        yield "", CodeBlock(code=request.code, language=request.language or "")
-        return
-    blocks = request.code_blocks if request.code_blocks is not None else _in_markdown(request.markdown or "")
-    for index, block in enumerate(blocks):
-        yield f"code_blocks[{index}].", block
+        yield _Fields(), CodeBlock(code=request.code, language=request.language or "")
+    elif request.code_blocks is not None:
+        for index, block in enumerate(request.code_blocks):
+            yield _Fields(f"code_blocks[{index}].code", f"code_blocks[{index}].language"), block
+    else:
+        for block in _in_markdown(request.markdown or ""):
+            yield _Fields("markdown", "markdown"), block
 
 
 def _in_markdown(markdown: str) -> list[CodeBlock]:
@@ -141,18 +154,18 @@ def _in_markdown(markdown: str) -> list[CodeBlock]:
 
 
 def _admitted(
-    block: CodeBlock, field: str, environment: PythonEnvironment, known: dict[str, Language]
+    block: CodeBlock, fields: _Fields, environment: PythonEnvironment, known: dict[str, Language]
 ) -> CodeBlock:
     language = known.get(block.language)
     if language is None:
         try:
             language = known[block.language] = _language(environment, block.language.strip())
         except (UnknownLanguage, Refused) as error:
-            raise UnknownLanguage(error.message, field=f"{field}language") from None
+            raise UnknownLanguage(error.message, field=fields.language) from None
     try:
         file_name_of(block, language)
     except InvalidRequest as error:
-        raise InvalidRequest(error.message, field=f"{field}code") from None
+        raise InvalidRequest(error.message, field=fields.code) from None
     return block.model_copy(update={"language": language.name})
 
 

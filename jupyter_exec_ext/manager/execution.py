@@ -138,6 +138,7 @@ class LiveExecution:
         self._logger = logger
         self._changed = changed
         self._forced: Outcome | None = None
+        self._yields = False
         self._began = 0.0
         self._append(Event("status", {"status": "queued"}))
 
@@ -176,12 +177,14 @@ class LiveExecution:
         self._append(Event("status", {"status": "running"}))
         self._changed(self, "started")
 
-    def expect(self, outcome: Outcome) -> None:
+    def expect(self, outcome: Outcome, *, yields: bool = False) -> None:
         """Say how a forced end is to be called, whatever the executor makes of it.
 
-        A program that ended by itself at the same moment keeps its own status.
+        A program that ended by itself at the same moment keeps its own status. One that `yields` counts
+        only where nothing else is expected, and the executor does not call the end the same.
         """
-        self._forced = outcome
+        if self._forced is None or not yields:
+            self._forced, self._yields = outcome, yields
 
     def end_by_executor(self, outcome: object) -> None:
         """End with the executor's outcome.
@@ -193,8 +196,7 @@ class LiveExecution:
         """
         known = checked(outcome)
         forced = self._forced
-        # A cancelled run's own verdict says more than ours.
-        if forced and known.status in FORCED and not known.status == forced.status == "cancelled":
+        if forced and known.status in FORCED and not (self._yields and known.status == forced.status):
             known.status, known.exit_code = forced.status, forced.exit_code
             known.verdict.cause = forced.verdict.cause
             known.verdict.state_kept = forced.verdict.state_kept

@@ -103,7 +103,8 @@ class Runner:
             "It was cancelled; the environment did not confirm that, so the session was stopped.",
             state_kept=False,
         )
-        live.expect(ended_as("cancelled", "It was cancelled.", state_kept=False))
+        # A cancelled run's own verdict says more.
+        live.expect(ended_as("cancelled", "It was cancelled.", state_kept=False), yields=True)
         loop = asyncio.get_running_loop()
         give_up, pause = loop.time() + self._patience.cancel, 0.05
         while not live.over and (left := give_up - loop.time()) > 0:

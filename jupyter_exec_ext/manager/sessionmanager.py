@@ -230,7 +230,9 @@ class SessionManager(LoggingConfigurable):
             place = self.registry.get(model.environment)
             still_there(folder)
             private = self.lease.session_path(model.id)
-            return self.factory.for_environment(place, folder, private, **settings or {})
+            executor = self.factory.for_environment(place, folder, private, **settings or {})
+            still_there(folder, getattr(executor, "workspace", folder))
+            return executor
 
         return LiveSession(
             model,

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from .frames import CHUNK, DATA, WINDOW, control, frame
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 #: Characters of a refusal: what is refused may itself be long.
 MOST_SAID = 2000
+_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
 class Reading:
@@ -89,6 +91,8 @@ class Desk:
     def _refuse(self, channel: int, error: FileRefused | OSError) -> None:
         if isinstance(error, FileRefused):
             reason, text = error.reason, str(error)
+        elif error.errno in _FULL:
+            reason, text = "no_space", "There is no space left on the disk for this; remove something first."
         else:
             reason, text = "refused", f"{error.strerror}."
         self._send(control(channel, "refused", reason=reason, message=text[:MOST_SAID]))

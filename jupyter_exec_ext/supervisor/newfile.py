@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from .paths import permit, replaceable
+from .paths import date_after, permit, replaceable
 
 
 class Temporary:
@@ -77,6 +77,7 @@ class NewFile:
         """
         try:
             permit(self.descriptor, self._replaced() or self._mode)
+            self._date()
             os.rename(self._temporary.name, self._name, src_dir_fd=self._handle, dst_dir_fd=self._handle)
         except BaseException:
             self.discard()
@@ -84,6 +85,13 @@ class NewFile:
         os.close(self._handle)
         os.lseek(self.descriptor, 0, os.SEEK_SET)
         return self.descriptor
+
+    def _date(self) -> None:
+        try:
+            before = os.stat(self._name, dir_fd=self._handle, follow_symlinks=False).st_mtime
+        except OSError:
+            return  # there is none
+        date_after(self.descriptor, self._name, before)
 
     def _replaced(self) -> int | None:
         """The mode of the file that is there already, if one is. Raises `FileRefused` for what is none."""

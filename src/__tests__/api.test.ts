@@ -45,6 +45,19 @@ describe('ExecApi.listEnvironments', () => {
     ]);
   });
 
+  it('does not wait for ever for a server that hangs', async () => {
+    const { settings } = serverThat(
+      ({ signal }) =>
+        new Promise((_, reject) => {
+          signal.addEventListener('abort', () => reject(new Error('aborted')));
+        })
+    );
+
+    const error = await failure(new ExecApi(settings, 20));
+
+    expect(error.failure).toBe('unreachable');
+  });
+
   it('takes what it does not understand for not ready and not isolated', async () => {
     const strange = {
       name: 'pod:x',

@@ -25,13 +25,15 @@ export interface IServer {
 }
 
 /** A server that answers every request with this. */
-export function serverThat(answer: () => Promise<Response>): IServer {
+export function serverThat(
+  answer: (request: Request) => Promise<Response>
+): IServer {
   const asked: string[] = [];
   const settings = ServerConnection.makeSettings({
     baseUrl: 'http://server.test/user/ada/',
     fetch: request => {
       asked.push(new URL((request as Request).url).pathname);
-      return answer();
+      return answer(request as Request);
     }
   });
   return { asked, settings };

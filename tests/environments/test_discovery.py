@@ -147,6 +147,22 @@ def test_whatever_else_is_wrong_with_the_interpreter_is_a_reason(tmp_path: Path,
     assert str(python) in environment.reason
 
 
+@pytest.mark.parametrize(
+    ("version", "usable"),
+    [("3.7.16", False), ("2.7.18", False), ("3.8", True), ("3.13.1", True), ("?", True)],
+)
+def test_a_python_that_the_supervisor_does_not_run_on_is_unavailable(
+    tmp_path: Path, version: str, usable: bool
+) -> None:
+    (make_venv(tmp_path / "v") / "pyvenv.cfg").write_text(f"home = /usr\nversion = {version}\n")
+
+    environment = VenvPythonEnvironment("venv:v", tmp_path / "v")
+
+    assert environment.status == ("ready" if usable else "unavailable")
+    expected = f"It has Python {version}, and 3.8 or newer is needed; make it anew with that."
+    assert environment.reason == (None if usable else expected)
+
+
 def test_it_heals_by_itself(root: Path, make_registry: Make) -> None:
     prefix = make_venv(root / "v", python="/nowhere/python")
     registry = make_registry()

@@ -248,6 +248,20 @@ async def test_a_flood_costs_a_bounded_number_of_events(make: Make) -> None:
     assert len(events) < 100 + 60 * outcome.verdict.wall_seconds
 
 
+@pytest.mark.parametrize(("count", "each"), [(3, 4000), (4, 4000), (200, 50_000)])
+async def test_all_blocks_together_print_no_more_than_the_limit(make: Make, count: int, each: int) -> None:
+    executor = await make(output_limit=10_000)
+    blocks = [block(f"print('x' * {each - 1})") for _ in range(count - 1)] + [block("print('the end')")]
+
+    result = await executor.execute_code_blocks(blocks)
+
+    assert result.output.count("x") <= 10_000
+    assert result.output.endswith("the end\n")
+    over = (count - 1) * each + 8 > 10_000
+    assert result.outcome.truncated == over
+    assert result.outcome.verdict.limits_hit == (["output"] if over else [])
+
+
 async def test_a_flood_whose_session_was_lost_is_not_whole(make: Make) -> None:
     executor = await make(output_limit=8192)
     events = executor.run([block("while True: print('x' * 1000)")])

@@ -132,6 +132,31 @@ def test_the_words_of_r_count_where_it_is_r_that_runs(language: str) -> None:
     assert judged(R, 3, language=language) == "failed"
 
 
+NODE = (
+    "node:internal/buffer:959\n    super(bufferOrLength, byteOffset, length);\n    ^\n\n"
+    "RangeError: Array buffer allocation failed\n    at new ArrayBuffer (<anonymous>)\n"
+    "    at Object.<anonymous> (/w/x.js:1:20)\n\nNode.js v18.20.4\n"
+)
+
+
+def test_a_large_piece_that_node_is_refused_is_oom_where_it_ends_the_program() -> None:
+    assert judged(NODE, 1, language="javascript") == "oom"
+    assert judged(NODE, 3, language="javascript") == "failed"
+    assert judged(f"{NODE}and so on\n", 1, language="javascript") == "failed"
+    assert judged("RangeError: Array buffer allocation failed\n", 1, language="javascript") == "failed"
+
+
+async def test_a_large_piece_that_node_is_refused_is_oom_in_fact(make: Make) -> None:
+    limits = Limits(memory_bytes=900_000_000)
+    executor = await make(SystemPythonEnvironment(limits=limits))
+
+    result = await executor.execute_code_blocks(
+        [CodeBlock(code="console.log(Buffer.alloc(2e9).length)", language="javascript")]
+    )
+
+    assert (result.outcome.status, result.exit_code) == ("oom", 137), result.output
+
+
 def test_words_are_enough_of_a_program_that_had_all_it_may_have() -> None:
     assert judged("giving up: ENOMEM\n", 3, rss=LIMIT - 1000) == "oom"
     assert judged("giving up\n", 3, rss=LIMIT - 1000) == "failed"

@@ -118,11 +118,29 @@ def test_after_sigterm_no_kernel_and_no_connection_file_is_left(with_faulty: Sta
     time.sleep(0.3)
     # when
     server.stop()
-    # then: what a cell put into a session of its own is no kernel, and nobody has killed it
-    kernels = [process for process in left(server.home) if "kernel-" in " ".join(process.cmdline())]
-    assert kernels == []
+    # then: also what a cell put into a session of its own
+    assert left(server.home) == []
     assert files(server.home) == []
     assert list(server.leases.iterdir()) == []
+
+
+@pytest.mark.timeout(180)
+def test_what_a_cell_has_started_ends_with_its_kernel_and_nothing_else_does(with_faulty: Start) -> None:
+    server = with_faulty("--KernelPool.ready_per_environment=0")
+    code = PARENT.replace(PYTHON, "print('begun')")
+    kept = server.call("POST", "sessions", {"environment": "kernel:python3"})["id"]
+    begin(server, code, "begun", session=kept)
+    (stays,) = [process for process in left(server.home) if "ipykernel" not in " ".join(process.cmdline())]
+    # when: an execution with a kernel of its own, and then the session
+    begin(server, code, "begun", environment="kernel:python3")
+    until = time.monotonic() + 10
+    while len(left(server.home)) > 2 and time.monotonic() < until:
+        time.sleep(0.1)
+    # then
+    assert stays.is_running()
+    assert len(left(server.home)) == 2
+    server.call("DELETE", f"sessions/{kept}")
+    assert gone(server.home, 5)
 
 
 @pytest.mark.timeout(180)

@@ -240,3 +240,12 @@ def test_without_a_disk_the_log_works_in_memory_says_so_and_comes_back(tmp_path:
     command = ["unshare", "--map-root-user", "--mount", sys.executable, f"{HERE}/scenario_{scenario}.py"]
     done = subprocess.run([*command, str(tmp_path)], capture_output=True, text=True, timeout=60)
     assert done.stdout == "passed\n", done.stderr
+
+
+def test_a_directory_without_permissions_has_lost_nothing(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    for above in tmp_path.parents[:2]:
+        above.chmod(0o755)  # another user has to come by
+    command = [sys.executable, f"{HERE}/scenario_hidden.py", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "passed\n", done.stderr

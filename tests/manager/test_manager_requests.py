@@ -34,7 +34,7 @@ async def test_A12_an_unknown_environment_and_A13_an_unknown_session_are_refused
         ({"code": "1", "language": "klingon"}, "language"),
         (
             {"code_blocks": [CodeBlock(code="1"), CodeBlock(code="1", language="klingon")]},
-            "code_blocks[1].language",
+            "markdown",
         ),
         ({"markdown": "```python\n1\n```\n```klingon\n1\n```\n"}, "code_blocks[1].language"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -107,12 +108,39 @@ async def test_a_deleted_session_cancels_what_is_queued_and_what_runs(house: Any
         for one in (running, *queued):
             ended = await it.manager.wait(one.id, 0)
             assert (ended.status, ended.exit_code) == ("cancelled", 130)
-            assert ended.verdict.cause
+            assert ended.verdict.cause == "Its session was deleted."
+            assert not ended.verdict.state_kept
         assert (await it.manager.get(running.id)).output.startswith("began\n")
         with pytest.raises(NotFound):
             await it.submit("1", session=session)
         assert psutil.Process().children(recursive=True) == []
         assert it.private_folders == []
+
+
+async def test_a_link_that_is_there_for_an_instant_binds_no_session_to_what_it_leads_to(
+    house: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "outside").mkdir()
+    async with house() as it:
+        place = it.root / "place"
+        place.mkdir()
+        real = it.factory.for_environment
+
+        def between(*arguments: Any, **options: Any) -> Any:
+            place.rename(it.root / "aside")
+            place.symlink_to(tmp_path / "outside")
+            try:
+                return real(*arguments, **options)
+            finally:
+                place.unlink()
+                (it.root / "aside").rename(place)
+
+        monkeypatch.setattr(it.factory, "for_environment", between)
+        execution = await it.submit("import os; print(os.getcwd())", path="place")
+
+        ended = await it.manager.wait(execution.id, 20)
+        assert (ended.status, ended.output) == ("env_error", "")
+        assert "links are not followed" in ended.verdict.cause
 
 
 async def test_a_session_that_is_deleted_twice_at_once_is_deleted_once(house: Any) -> None:
@@ -192,6 +220,7 @@ async def test_a_restart_loses_what_runs_and_then_runs_what_is_queued(house: Any
         assert (lost.status, lost.exit_code, lost.output) == ("lost", None, "began\n")
         assert "restarted" in lost.verdict.cause
         assert lost.verdict.state_kept is False
+        assert (lost.verdict.cpu_seconds, lost.verdict.max_rss_bytes) == (None, None)  # nobody counted
         ended = await it.manager.wait(queued.id, 20)
         assert (ended.status, ended.output) == ("ok", "2\n")
 

@@ -150,3 +150,19 @@ def test_a_block_that_replaces_it_by_a_link_changes_no_other_block(tmp_path: Pat
         for number in range(3):
             assert session.run(f"print({number})").stdout == f"{number}\n"
     assert session.complaints == ""
+
+
+def test_a_module_that_replaces_another_has_a_later_second_and_other_files_have_their_time(
+    private: Path,
+) -> None:
+    workspace = Workspace(str(private))
+    for name in ("module.py", "data.txt"):
+        put(workspace, name, b"1")
+        before = (private / name).stat().st_mtime
+        put(workspace, name, b"2")
+        after = (private / name).stat().st_mtime
+        assert (int(after) > int(before)) == (name == "module.py")
+    # one that is dated far ahead is no reason to do the same
+    os.utime(private / "module.py", (4e9, 4e9))
+    put(workspace, "module.py", b"3")
+    assert (private / "module.py").stat().st_mtime < 3e9

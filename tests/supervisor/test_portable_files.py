@@ -131,3 +131,18 @@ def test_a_junction_counts_as_a_link() -> None:
 
     assert is_link(junction)  # type: ignore[arg-type]
     assert not is_link(folder)  # type: ignore[arg-type]
+
+
+def test_a_module_that_replaces_another_has_a_later_second_and_other_files_have_their_time(
+    workspace: Workspace,
+) -> None:
+    for name in ("module.py", "data.txt"):
+        put(workspace, name, b"1")
+        before = (Path(workspace.root) / name).stat().st_mtime
+        put(workspace, name, b"2")
+        after = (Path(workspace.root) / name).stat().st_mtime
+        assert (int(after) > int(before)) == (name == "module.py")
+    # one that is dated far ahead is no reason to do the same
+    os.utime(Path(workspace.root) / "module.py", (4e9, 4e9))
+    put(workspace, "module.py", b"3")
+    assert (Path(workspace.root) / "module.py").stat().st_mtime < 3e9

@@ -110,3 +110,10 @@ def test_of_a_usual_workspace_it_is_remembered_that_it_hides_nothing(
     assert not any(shadows.hidden(str(tmp_path)) for _ in range(5))
 
     assert len(looks) == 1
+
+
+def test_a_module_that_is_written_again_within_a_second_is_the_new_one(tmp_path: Path) -> None:
+    with Session(tmp_path) as session:
+        for value in (1, 2, 3):
+            session.run(f"value = {value}", file="again.py")
+            assert session.run("import again; print(again.value)").stdout == f"{value}\n"

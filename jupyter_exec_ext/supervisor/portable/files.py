@@ -19,6 +19,7 @@ from ..paths import (
     PRIVATE,
     WORKSPACE,
     FileRefused,
+    date_after,
     describe,
     gone,
     moved,
@@ -184,6 +185,7 @@ class NewFile:
         """Put the file in its place and return a descriptor at its beginning, to read it with."""
         try:
             permit(self._descriptor, self._replaced() or self._mode)
+            self._date()
             # An open file cannot be renamed on Windows.
             os.close(self._descriptor)
             self._descriptor = -1
@@ -192,6 +194,13 @@ class NewFile:
             self.discard()
             raise
         return os.open(self._place, os.O_RDONLY | _FLAGS)
+
+    def _date(self) -> None:
+        try:
+            before = os.lstat(self._place).st_mtime
+        except OSError:
+            return  # there is none
+        date_after(self._descriptor if os.utime in os.supports_fd else self._temporary, self._place, before)
 
     def _replaced(self) -> int | None:
         """The mode of the file that is there already, if one is. Raises `FileRefused` for what is none."""
