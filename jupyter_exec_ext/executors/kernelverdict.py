@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-import signal
 from typing import Any
 
 from ..errors import KernelDied
+from ..kernels.watch import signal_name
 from ..text import one_line
 from .verdict import Judgement
 
@@ -22,7 +22,7 @@ def judge_death(error: KernelDied) -> Judgement:
     """Say how a cell ended whose kernel died."""
     code, name = error.code, None
     if code is not None and code < 0:
-        code, name = 128 - code, _signal_name(-code)
+        code, name = 128 - code, signal_name(-code)
     return Judgement("failed", code, error.message, name)
 
 
@@ -54,7 +54,7 @@ def _of_script(value: str) -> Judgement | None:
         code = int(found[1]) & 0xFF or 1
         return Judgement("failed", code, f"It ended with exit code {code}.")
     if found := _SIGNAL.search(value):
-        name = _signal_name(int(found[1]))
+        name = signal_name(int(found[1]))
         return Judgement("failed", 128 + int(found[1]), f"It was ended by {name}.", name)
     return None
 
@@ -76,10 +76,3 @@ def _code_of(name: str, value: str) -> int:
     if not name and _NUMBER.fullmatch(value):  # all that bash_kernel says of an error
         return int(value) & 0xFF or 1
     return 1
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
