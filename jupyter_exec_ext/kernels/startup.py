@@ -9,7 +9,10 @@ if TYPE_CHECKING:
     from ..environments.kernel import KernelEnvironment
     from .connection import KernelConnection
 
-__all__ = ["furnish", "startup_code", "warm"]
+__all__ = ["ahead_of", "furnish", "startup_code", "warm"]
+
+#: Messages of a furnished kernel that may wait here to be read; with those of the largest size, some 20 MB.
+AHEAD = 100
 
 # A thread prints for the cell that started it, also once another one runs: ipykernel finds the cell in a
 # context variable, which threads have inherited by themselves only since Python 3.14. The context is
@@ -160,6 +163,11 @@ def startup_code(preload: Iterable[str] = (), *, folder: str | None = None) -> s
     names = list(preload)
     place = "" if folder is None else _FOLDER.format(folder=folder)
     return _PIPES + _THREADS + _MESSAGES + place + (_PRELOAD.format(names=names) if names else "")
+
+
+def ahead_of(environment: KernelEnvironment) -> int:
+    """How many messages of a kernel that will be furnished may wait here: see `JupyterClient.start`."""
+    return AHEAD if environment.is_ipython else 0
 
 
 async def furnish(

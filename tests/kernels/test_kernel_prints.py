@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from typing import Any
 
+import psutil
 import pytest
 
 from jupyter_exec_ext.executors.base import CodeResult, RunOptions
@@ -76,3 +79,20 @@ async def test_however_it_is_printed_head_and_tail_are_kept(make: Make, code: st
     assert result.output.endswith("end\n")
     assert "bytes of output were dropped here" in result.output
     assert "was left out" not in result.output
+
+
+async def test_what_is_printed_faster_than_it_is_read_waits_in_the_kernel(make: Make) -> None:
+    # given: a program that has little time for what it reads
+    executor = await make(output_limit=500_000)
+    code = "for _ in range(1500): print('x' * 99_999)\nprint('end')"
+    memory = psutil.Process().memory_info
+    before = most = memory().rss
+    # when
+    running = asyncio.create_task(run(executor, code))
+    while not running.done():
+        time.sleep(0.02)  # noqa: ASYNC251
+        await asyncio.sleep(0.02)
+        most = max(most, memory().rss)
+    # then
+    assert most - before < 64 * 1024 * 1024
+    assert (await running).output.endswith("end\n")
