@@ -89,6 +89,8 @@ class Connections:
 
         if self._context is None:
             self._context = zmq.asyncio.Context()
+            # A kernel that has broken its sockets can be sent nothing: that is an error, not a wait for ever.
+            self._context.setsockopt(zmq.SNDTIMEO, 0)
         # By itself without a mark: a kernel drops what finds no room, and what is kept is bounded further on.
         self._context.setsockopt(zmq.RCVHWM, ahead)  # of the sockets that are opened next
         return self._context
