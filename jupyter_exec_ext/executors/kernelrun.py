@@ -128,7 +128,8 @@ class KernelRun:
             if stopped is not None:
                 self._execution.judged(stopped)
             else:
-                self._end(request.ended.result())
+                own = executor.environment.own_language.name
+                self._end(request.ended.result(), script=language.name != own)
         finally:
             self._request = None
             if not ladder.done():
@@ -179,11 +180,11 @@ class KernelRun:
         self._questions.append(Event("input_request", {"prompt": prompt[:10_000], "password": secret}))
         self._wake.set()
 
-    def _end(self, reply: dict[str, Any]) -> None:
+    def _end(self, reply: dict[str, Any], *, script: bool) -> None:
         for payload in reply.get("payload") or []:
             if isinstance(payload, dict) and payload.get("source") == "page" and "data" in payload:
                 self._output.show(dict(payload["data"]))  # what a notebook shows in its pager
-        self._execution.judged(judge_reply(reply))
+        self._execution.judged(judge_reply(reply, script=script))
 
     def _died(self, error: KernelDied) -> None:
         self._execution.verdict.state_kept = False

@@ -19,7 +19,7 @@ from ..environments.kernel import KernelEnvironment
 from ..errors import ExecError, UnknownEnvironment
 from .move import SHADOWED, hand_over, starts_again_in
 from .shelf import ReadyKernel, Shelf, process_of
-from .startup import furnish, warm
+from .startup import ahead_of, furnish, warm
 
 if TYPE_CHECKING:
     from ..environments.base import PythonEnvironment
@@ -229,7 +229,11 @@ class KernelPool(LoggingConfigurable):
     async def _start(self, environment: KernelEnvironment, variables: dict[str, str]) -> str:
         starting = asyncio.ensure_future(
             self.client.start(
-                environment.kernel_name, cwd=str(self.folder), env=dict(variables), listed=False
+                environment.kernel_name,
+                cwd=str(self.folder),
+                env=dict(variables),
+                listed=False,
+                ahead=ahead_of(environment),
             )
         )
         try:

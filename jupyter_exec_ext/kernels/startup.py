@@ -9,7 +9,10 @@ if TYPE_CHECKING:
     from ..environments.kernel import KernelEnvironment
     from .connection import KernelConnection
 
-__all__ = ["furnish", "startup_code", "warm"]
+__all__ = ["ahead_of", "furnish", "startup_code", "warm"]
+
+#: Messages of a furnished kernel that may wait here to be read; with those of the largest size, some 20 MB.
+AHEAD = 100
 
 # A thread prints for the cell that started it, also once another one runs: ipykernel finds the cell in a
 # context variable, which threads have inherited by themselves only since Python 3.14. The context is
@@ -45,6 +48,80 @@ except Exception:
     pass
 finally:
     del _messages
+"""
+
+# What a program prints that a cell starts, or whoever else writes to the descriptors of the standard streams,
+# comes through a pipe. ipykernel reads it in a thread: what that has not read when the cell ends is lost, or
+# the next one's, and a character whose bytes come in two pieces is broken. This pipe takes the place of that
+# one, and is emptied before the cell ends, and wherever its stream is flushed (16 times at most, since a
+# program may print without end). An empty context has no cell, which means: whichever one runs.
+# ipykernel sends every 0.2 s what was printed since, in one message, however large; whoever reads it would
+# need as much memory. So it is sent when there is a piece of it, and what prints waits until it is.
+_PIPES = """
+def _pipes():
+    import codecs, contextvars, os, select, sys, threading
+    PIECE = 200_000
+    def send_in_pieces(stream):
+        schedule, buffers, flush = stream._schedule_flush, stream._flush_buffers, stream.flush
+        def schedule_or_send():
+            __tracebackhide__ = True
+            schedule()
+            with stream._buffer_lock:
+                waiting = sum(buffer.tell() for buffer in stream._buffers.values())
+            if waiting > PIECE:
+                flush()
+        def pieces():
+            for parent, text in buffers():
+                for begin in range(0, len(text), PIECE):
+                    yield parent, text[begin : begin + PIECE]
+        stream._schedule_flush, stream._flush_buffers = schedule_or_send, pieces
+    def follow(stream):
+        end, begin = os.pipe()
+        os.set_blocking(end, False)
+        kernel, lock, flush = os.getpid(), threading.Lock(), stream.flush
+        context, decoder = contextvars.Context(), codecs.getincrementaldecoder("utf-8")("replace")
+        def take():
+            try:
+                data = os.read(end, 65536)
+            except BlockingIOError:
+                return None
+            context.run(stream.write, decoder.decode(data))
+            return data
+        def empty():
+            if os.getpid() == kernel:
+                with lock:
+                    for _ in range(16):
+                        if not take():
+                            break
+        def empty_and_flush():
+            empty()
+            flush()
+        def end_cell():
+            empty()
+            with lock:
+                context.run(stream.write, decoder.decode(b"", True))
+        def watch():
+            data = None
+            while data != b"":
+                select.select([end], [], [])
+                with lock:
+                    data = take()
+        os.dup2(begin, stream._original_stdstream_fd)
+        os.close(begin)
+        stream.flush = empty_and_flush
+        get_ipython().events.register("post_execute", end_cell)
+        threading.Thread(target=watch, daemon=True).start()
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "_flush_buffers"):
+            send_in_pieces(stream)
+        if getattr(stream, "_fid", None) is not None:
+            follow(stream)
+try:
+    _pipes()
+except Exception:
+    pass
+finally:
+    del _pipes
 """
 
 # Whatever a module raises, the kernel goes on without it.
@@ -85,7 +162,12 @@ def startup_code(preload: Iterable[str] = (), *, folder: str | None = None) -> s
     """
     names = list(preload)
     place = "" if folder is None else _FOLDER.format(folder=folder)
-    return _THREADS + _MESSAGES + place + (_PRELOAD.format(names=names) if names else "")
+    return _PIPES + _THREADS + _MESSAGES + place + (_PRELOAD.format(names=names) if names else "")
+
+
+def ahead_of(environment: KernelEnvironment) -> int:
+    """How many messages of a kernel that will be furnished may wait here: see `JupyterClient.start`."""
+    return AHEAD if environment.is_ipython else 0
 
 
 async def furnish(

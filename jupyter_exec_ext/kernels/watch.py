@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -13,7 +14,7 @@ from jupyter_core.utils import ensure_async
 from ..errors import ExecError, KernelDied, SessionLost
 from .gateway import is_remote, is_there
 
-__all__ = ["Watch"]
+__all__ = ["Watch", "signal_name"]
 
 #: Seconds between looks, and between questions to the kernel itself, or to a gateway that answers.
 LOOK, ASK = 0.25, 1.0
@@ -135,5 +136,13 @@ def _exit_code(manager: Any) -> int | None:
 
 def _epitaph(manager: Any) -> str:
     code = _exit_code(manager)
-    how = "" if code is None else f" by signal {-code}" if code < 0 else f" with exit code {code}"
+    how = "" if code is None else f" by {signal_name(-code)}" if code < 0 else f" with exit code {code}"
     return f"The kernel died{how}; its variables are gone, what it had printed is kept."
+
+
+def signal_name(number: int) -> str:
+    """The name of a signal, or what can be said of one that has none."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -103,7 +103,11 @@ class ZmqWire(Wire):
 
     def put(self, channel: str, message: dict[str, Any]) -> None:
         """Send a message."""
+        import zmq
+
         getattr(self._client, f"{channel}_channel").send(message)
+        # It goes out past asyncio's socket, and may have taken the sign that something has come in.
+        self._socket(channel).get(zmq.EVENTS)
 
     async def close(self) -> None:
         """Close the channels."""

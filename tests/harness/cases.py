@@ -9,13 +9,17 @@ from typing import Any
 
 import yaml
 
-__all__ = ["PLACES", "Case", "Expectation", "all_cases"]
+__all__ = ["KERNEL", "PLACES", "Case", "Expectation", "all_cases"]
 
 FOLDER = Path(__file__).parents[1] / "cases"
 
+#: The place in which a case may expect something else, or may not run at all: see `Case`.
+KERNEL = "kernel"
+
 #: Where a case runs. ``library`` is the executor without a server; in ``subreaper`` there are no
-#: PID namespaces for runs; in ``limited`` and ``limited-venv`` runs have limits.
-PLACES = ("local", "venv", "library", "subreaper", "limited", "limited-venv")
+#: PID namespaces for runs; in ``limited`` and ``limited-venv`` runs have limits; in ``kernel`` the
+#: blocks are cells of a fresh kernel of IPython.
+PLACES = ("local", "venv", "library", "subreaper", "limited", "limited-venv", KERNEL)
 _USUAL = ("local", "venv", "library")
 
 _LANGUAGES = {".py": "python", ".sh": "bash", ".js": "javascript", ".html": "html"}
@@ -55,6 +59,7 @@ class Expectation:
     asked: tuple[str, ...] = ()
     refused: int | None = None
     field: str | None = None
+    kept: int = 0
     next: str = "ok"
 
 
@@ -80,6 +85,10 @@ class Case:
         ``printed``: a text; ``do``: what then happens, which is ``cancel`` or ``interrupt``.
     answers : tuple of str
         What is answered to the program's questions.
+    not_in_kernel : str
+        Why it makes no sense in a kernel, in a sentence; empty where it runs there. In ``expect.yaml`` it
+        is ``kernel``, which is otherwise what is different in a kernel: everything that can be written
+        there, ``expect`` item by item.
     """
 
     name: str
@@ -91,6 +100,7 @@ class Case:
     copies: int = 1
     when: Mapping[str, str] = field(default_factory=dict)
     answers: tuple[str, ...] = ()
+    not_in_kernel: str = ""
 
     def request_of(self, copy: int) -> dict[str, Any]:
         """The request of one of the copies."""
@@ -107,25 +117,46 @@ def all_cases() -> Iterator[Case]:
 def _read(folder: Path) -> Iterator[Case]:
     data = yaml.safe_load((folder / "expect.yaml").read_text(encoding="utf-8"))
     variants = data.pop("variants", {"": {}})
-    for name, change in variants.items():
-        merged = {**data, **change, "expect": {**data.get("expect", {}), **change.get("expect", {})}}
-        replace = {f"@{key}@": value for key, value in merged.pop("replace", {}).items()}
-        yield _case(folder, f"{folder.name}-{name}".rstrip("-"), _replaced(merged, replace), replace)
+    for variant, change in variants.items():
+        name, merged = f"{folder.name}-{variant}".rstrip("-"), _merged(data, change)
+        kernel = merged.pop(KERNEL, {})
+        reason = kernel if isinstance(kernel, str) else ""
+        yield _case(folder, name, {**merged, "not_in_kernel": reason})
+        if not reason:
+            yield _case(folder, name, {**_merged(merged, kernel), "places": [KERNEL]})
 
 
-def _case(folder: Path, name: str, data: dict[str, Any], replace: dict[str, Any]) -> Case:
-    files = data.pop("blocks", None) or sorted(
-        file.name for file in folder.iterdir() if file.suffix in _LANGUAGES
-    )
-    blocks = [_block(folder, item) for item in files] * data.pop("times", 1)
-    request = _replaced({"timeout": 20.0, **data.pop("request", {}), "code_blocks": blocks}, replace)
+def _merged(data: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    """The data with the change; what is expected, and what is said of the kernel, item by item."""
+    both = [key for key in ("expect", KERNEL) if isinstance(data.get(key), dict) and key in change]
+    nested = {key: _merged(data[key], change[key]) for key in both if isinstance(change[key], dict)}
+    return {**data, **change, **nested}
+
+
+def _case(folder: Path, name: str, data: dict[str, Any]) -> Case:
+    replace = {f"@{key}@": value for key, value in data.pop("replace", {}).items()}
+    data = _replaced(data, replace)
+    request = {"timeout": 20.0, **data.pop("request", {})}
+    blocks = _replaced(_blocks(folder, data), replace)
     expect = {key: _tuple(key, value) for key, value in data.pop("expect", {}).items()}
-    if "exit_code" not in expect and "refused" not in expect and expect.get("status", ("ok",)) == ("ok",):
+    if (
+        "exit_code" not in expect
+        and expect.get("refused") is None
+        and expect.get("status", ("ok",)) == ("ok",)
+    ):
         expect["exit_code"] = (0,)
     places = tuple(data.pop("places", _USUAL))
     assert set(places) <= set(PLACES), f"{name}: {places}"
-    answers = tuple(data.pop("answers", ()))
-    return Case(name, request=request, expect=Expectation(**expect), places=places, answers=answers, **data)
+    data["answers"] = tuple(data.pop("answers", ()))
+    return Case(
+        name, request={**request, "code_blocks": blocks}, expect=Expectation(**expect), places=places, **data
+    )
+
+
+def _blocks(folder: Path, data: dict[str, Any]) -> list[dict[str, str]]:
+    """What the data names, or every file of the folder that is a block, as often as it says."""
+    files = sorted(file.name for file in folder.iterdir() if file.suffix in _LANGUAGES)
+    return [_block(folder, item) for item in data.pop("blocks", None) or files] * data.pop("times", 1)
 
 
 def _block(folder: Path, item: Any) -> dict[str, str]:

@@ -15,6 +15,7 @@ __all__ = ["check_files", "check_readings", "check_result"]
 
 #: Seconds beyond its timeout after which every execution has ended.
 SLACK = 5.0
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 #: What separates head and tail where the middle is missing, with how many bytes and of how many.
 _GAP = re.compile(r"\n\[([\d,]+) of ([\d,]+) bytes of output were dropped here")
 
@@ -58,11 +59,19 @@ def _check_every(case: Case, result: Result) -> None:
         assert result.events[-1][1] == "end"
         assert result.replay == result.events, "the replay is not what was seen live"
         assert result.events[-1][2] == {"time": result.answer["finished_at"], **result.answer}
-    texts = [data["text"] for _, kind, data in result.events if kind == "stream"]
-    assert result.output == "".join(texts)
+    assert result.output == "".join(_shown(kind, data) for _, kind, data in result.events)
     assert result.verdict["survivors"] == 0, result.verdict
     assert result.verdict["wall_seconds"] < case.request["timeout"] + SLACK, result.verdict
     assert result.verdict["cause"] or result.status == "ok"
+
+
+def _shown(kind: str, data: dict[str, Any]) -> str:
+    """What an event adds to the output: what was printed as it is, all else as lines without colours."""
+    if kind == "stream":
+        return str(data["text"])
+    if kind == "error":
+        return _COLOUR.sub("", "\n".join(data["traceback"])) + "\n"
+    return _COLOUR.sub("", data["data"]["text/plain"]) + "\n" if "data" in data else ""
 
 
 def _check_output(expect: Expectation, result: Result, copy: str) -> None:

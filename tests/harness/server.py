@@ -66,6 +66,7 @@ class LiveServer:
         folders = {name: str(self.home / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
         environ = {**os.environ, **{f"JUPYTER_{name}_DIR": path for name, path in folders.items()}}
         environ["PYTHONPATH"] = str(Path(__file__).parents[2])
+        environ["IPYTHONDIR"] = str(self.home / "ipython")  # a hostile cell can write to IPython's history
         environ["TMPDIR"] = str(self.temporary)
         environ["JUPYTER_TOKEN"] = self.token
         return environ

@@ -54,13 +54,15 @@ class Sampler:
         The server's.
     file : Path
         Where the readings go.
+    path : str
+        What it is asked for.
     """
 
-    def __init__(self, url: str, token: str, pid: int, file: Path) -> None:
+    def __init__(self, url: str, token: str, pid: int, file: Path, path: str = "api/status") -> None:
         self._file = file
         program = Path(__file__).with_name("sampler.py")
         self._process = subprocess.Popen(
-            [sys.executable, str(program), url, token, str(pid), str(file)], stdin=subprocess.PIPE
+            [sys.executable, str(program), url, token, str(pid), str(file), path], stdin=subprocess.PIPE
         )
 
     async def since(self, moment: float) -> Readings:

@@ -157,6 +157,19 @@ async def test_cancel_and_restart_of_a_session_in_a_kernel(rest: Rest) -> None:
     assert (await run(rest, "'x' in globals()", session=session))["output"] == "False\n"
 
 
+async def test_what_waits_for_a_kernel_that_ignores_interrupts_runs_in_the_restarted_one(rest: Rest) -> None:
+    session = (await ask(rest, "POST", "sessions", {"environment": KERNEL}))["id"]
+    deaf = "import signal, time\nx = 1\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\ntime.sleep(600)"
+    first = await ask(rest, "POST", "executions", {"code": deaf, "session": session, "timeout": 1})
+    second = await run(rest, "'x' in globals()", session=session)
+    first = await ask(rest, "GET", f"executions/{first['id']}")
+
+    assert (first["status"], first["verdict"]["state_kept"]) == ("timeout", False)
+    assert (second["status"], second["output"]) == ("ok", "False\n")
+    events = (await rest("GET", f"executions/{second['id']}/events")).body.decode()
+    assert events.index('"queued"') < events.index('"running"')
+
+
 async def test_the_servers_stop_leaves_no_kernel(rest: Rest, exec_app: ExecApp) -> None:
     await ask(rest, "POST", "sessions", {"environment": KERNEL})
     body = {"code": "import time; time.sleep(60)", "environment": KERNEL}

@@ -1,3 +1,3 @@
 import sys
 
-sys.stdout.write("€" * 5_000_000)
+_ = sys.stdout.write("€" * @COUNT@)
