@@ -12,7 +12,10 @@ Action = Callable[[], Awaitable[object]]
 
 
 class Row(NamedTuple):
-    """One line of the table; milliseconds, and what of them the target speaks of."""
+    """One line of the table, and what of it the target speaks of.
+
+    Without a `baseline` there is nothing beside it, and no ratio.
+    """
 
     name: str
     baseline: str
@@ -20,13 +23,14 @@ class Row(NamedTuple):
     theirs: float
     target: str
     met: bool | None
+    unit: str = "ms"
 
     def __str__(self) -> str:
         verdict = {True: "met", False: "MISSED", None: ""}[self.met]
-        ratio = self.ours / self.theirs if self.theirs else float("nan")
+        beside = f"{self.baseline}: {self.theirs:.2f} {self.unit}" if self.baseline else ""
+        ratio = f"{self.ours / self.theirs:.2f}" if self.baseline and self.theirs else ""
         return (
-            f"| {self.name} | {self.ours:.2f} ms | {self.baseline}: {self.theirs:.2f} ms "
-            f"| {ratio:.2f} | {self.target} | {verdict} |"
+            f"| {self.name} | {self.ours:.2f} {self.unit} | {beside} | {ratio} | {self.target} | {verdict} |"
         )
 
 
@@ -55,3 +59,8 @@ def at_most(name: str, baseline: str, ours: float, theirs: float, factor: float)
 def at_most_more(name: str, baseline: str, ours: float, theirs: float, more: float) -> Row:
     """A row whose target is a difference in milliseconds."""
     return Row(name, baseline, ours, theirs, f"at most + {more:g} ms", ours - theirs <= more)
+
+
+def alone(name: str, ours: float, limit: float, unit: str = "ms") -> Row:
+    """A row with nothing beside it, whose target is a limit."""
+    return Row(name, "", ours, 0.0, f"at most {limit:g} {unit}", ours <= limit, unit)

@@ -96,6 +96,13 @@ class KernelEnvironment(PythonEnvironment):
             **{name: dataclasses.replace(item, policy=_runs(item)) for name, item in others.items()},
         }
 
+    def language(self, name: str) -> Language:
+        """Return the language of that name or alias: see `PythonEnvironment.language`."""
+        own = self.own_language
+        if name in ("", own.name) and own.policy != "refuse":
+            return own  # without a look at what else is installed, which takes as long as the message
+        return super().language(name)
+
     def _find(self, name: str, here: Mapping[str, Language]) -> Language:
         try:
             return resolve(name, here)

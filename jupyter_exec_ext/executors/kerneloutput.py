@@ -97,7 +97,7 @@ class KernelOutput:
             if not self._tail and self._room > 0:
                 # Where a character may take four bytes: at most the room, never more.
                 cut = self._room if text.isascii() else self._room // 4
-                self._put(Event.stream(name, text[:cut]))
+                self._put_text(name, text[:cut])
                 text = text[cut:]
             self._room = 0
             for begin in range(0, len(text), self._grain):
@@ -105,7 +105,7 @@ class KernelOutput:
                 self._keep(Event.stream(name, piece), len(piece.encode("utf-8", "replace")))
             return
         self._room -= size
-        self._put(Event.stream(name, text))
+        self._put_text(name, text)
 
     def _add(self, event: Event, size: int) -> None:
         size += OVERHEAD
@@ -126,15 +126,19 @@ class KernelOutput:
             self.truncated = True
 
     def _put(self, event: Event) -> None:
-        if event.type == "stream" and event.data["text"]:
-            if self._name == event.data["name"]:
-                self._texts.append(event.data["text"])
-            else:
-                self._join()
-                self._name, self._texts = event.data["name"], [event.data["text"]]
-        elif event.type != "stream":
+        if event.type == "stream":
+            self._put_text(event.data["name"], event.data["text"])
+            return
+        self._join()
+        self._replace(event)
+        self._wake()
+
+    def _put_text(self, name: str, text: str) -> None:
+        if text and name != self._name:
             self._join()
-            self._replace(event)
+            self._name = name
+        if text:
+            self._texts.append(text)
         self._wake()
 
     def _replace(self, event: Event) -> None:

@@ -153,7 +153,7 @@ class KernelConnection:
         silent: bool = False,
         allow_stdin: bool = False,
     ) -> KernelRequest:
-        """Ask the kernel to run something, and return at once.
+        """Ask the kernel to run something, and return without waiting for it.
 
         Parameters
         ----------
@@ -169,6 +169,7 @@ class KernelConnection:
             "allow_stdin": allow_stdin,
             "stop_on_error": False,  # what others have asked of this kernel is theirs
         }
+        await slice_of(asyncio.get_running_loop()).turn()  # a crowd begins one after the other
         request = KernelRequest(self._send("shell", "execute_request", content), take)
         self._requests[request.id] = request
         while len(self._requests) > REMEMBERED and next(iter(self._requests.values())).over:
@@ -204,6 +205,7 @@ class KernelConnection:
     # -- reading ---------------------------------------------------------------------------------------
 
     async def _read(self, channel: str) -> None:
+        shared = slice_of(asyncio.get_running_loop())
         try:
             while self._wire is not None:
                 message = await self._wire.receive(channel)
@@ -211,8 +213,8 @@ class KernelConnection:
                     self._logger.warning("Kernel %s sent something that is no message.", self.kernel_id)
                 else:
                     self._route(message)
-                if slice_of(asyncio.get_running_loop()).over():
-                    await asyncio.sleep(0)
+                if shared.over():
+                    await shared.turn()
         except ExecError as error:
             self._lose(error)
         except Exception as error:

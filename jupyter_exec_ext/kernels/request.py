@@ -33,11 +33,13 @@ class KernelRequest:
         self.id = id
         #: Set when the kernel has begun with it, so that it waits for nobody else.
         self.began = asyncio.Event()
-        self.ended: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        self.ended: asyncio.Future[dict[str, Any]] = self._loop.create_future()
         self._take = take
         self._reply: dict[str, Any] | None = None
         self._idle = False
         self._last_wait: asyncio.TimerHandle | None = None
+        self._spoke = 0.0
 
     @property
     def over(self) -> bool:
@@ -55,7 +57,7 @@ class KernelRequest:
             self.began.set()
             self._take(message)
             if self._last_wait is not None:
-                self._wait_for_second()
+                self._spoke = self._loop.time()
 
     def _state(self, state: object) -> None:
         if state == "busy":
@@ -73,11 +75,18 @@ class KernelRequest:
             self._wait_for_second()
 
     def _wait_for_second(self) -> None:
-        # A kernel that forgets one of the two is still a kernel; one that still speaks has not ended.
-        if self._last_wait is not None:
-            self._last_wait.cancel()
-        if not self.over:
-            self._last_wait = asyncio.get_running_loop().call_later(SECOND_END, self._finish)
+        # A kernel that forgets one of the two is still a kernel; one that still speaks has not ended. The
+        # time of what it says is noted, and no timer made for each message.
+        self._spoke = self._loop.time()
+        if self._last_wait is None:
+            self._last_wait = self._loop.call_at(self._spoke + SECOND_END, self._was_silent)
+
+    def _was_silent(self) -> None:
+        due = self._spoke + SECOND_END
+        if due > self._loop.time():
+            self._last_wait = self._loop.call_at(due, self._was_silent)
+        else:
+            self._finish()
 
     def _finish(self) -> None:
         if self._last_wait is not None:
