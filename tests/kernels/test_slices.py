@@ -9,12 +9,19 @@ from jupyter_exec_ext.kernels import slices
 from jupyter_exec_ext.kernels.slices import slice_of
 
 
+def busy() -> None:
+    """Keep the loop for longer than a slice."""
+    until = time.monotonic() + 2 * slices.LENGTH
+    while time.monotonic() < until:
+        pass
+
+
 async def test_a_crowd_goes_on_one_by_one_in_the_order_of_arrival() -> None:
     shared, order, turns = slice_of(asyncio.get_running_loop()), [], 0
 
     async def work(number: int) -> None:
         await shared.turn()
-        time.sleep(slices.LENGTH * 2)
+        busy()
         order.append((number, turns))
 
     crowd = [asyncio.create_task(work(number)) for number in range(10)]
@@ -29,7 +36,7 @@ async def test_a_crowd_goes_on_one_by_one_in_the_order_of_arrival() -> None:
 async def test_who_is_cancelled_while_waiting_keeps_nobody_from_going_on() -> None:
     shared = slice_of(asyncio.get_running_loop())
     assert not shared.over()
-    time.sleep(slices.LENGTH * 2)
+    busy()
     first, second = (asyncio.create_task(shared.turn()) for _ in range(2))
     await asyncio.sleep(0)
 
