@@ -157,7 +157,7 @@ async def test_a_taking_that_is_broken_off_leaves_no_kernel(
 
 
 async def test_kernels_end_when_nobody_has_used_them_for_long(client: JupyterClient, make_pool: Any) -> None:
-    pool = await make_pool(idle_seconds=60.0)
+    pool = await make_pool(idle_seconds=6.0)
     await filled(pool)
     pool.idle_seconds = 0.4  # not before: it might be over before anybody has seen that one is ready
     await until(lambda: not pool.ready[PYTHON])
