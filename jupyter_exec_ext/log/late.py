@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ExecError
-from ..events import Event
+from ..events import Event, EventType
 from ..models import now
 from .entry import Entry, encode
 from .queries import load
@@ -76,8 +76,11 @@ class Late:
     async def _record(self, execution_id: str) -> Record | None:
         try:
             found = self._memory.records.get(execution_id) or await self._read(execution_id)
-        except ExecError as error:
-            self._logger.warning("Late output of execution %s is lost: %s", execution_id, error.message)
+        except Exception as error:  # whatever it is, others' late output comes after it
+            trace = None if isinstance(error, ExecError) else error
+            self._logger.warning(
+                "Late output of execution %s is lost: %s", execution_id, error, exc_info=trace
+            )
             return None
         if found is None or execution_id in self._memory.deleted:
             return None
@@ -87,13 +90,15 @@ class Late:
         record.reopen()
         for event in events:
             record.execution.truncated |= event.truncated
-            number = record.last + 1
-            self._memory.add(record, Entry(number, event.type, encode({**event.data, "time": event.time})))
+            self._put(record, event.type, encode({**event.data, "time": event.time}))
         record.execution.last_event = record.last + 1
         record.row = changed_row(record.row, record.execution)
-        self._memory.add(
-            record, Entry(record.execution.last_event, "end", end_json(record.row.record, now()))
-        )
+        self._put(record, "end", end_json(record.row.record, now()))
+
+    def _put(self, record: Record, kind: EventType, data: bytes) -> None:
+        # Where the disk takes nothing, there may be no room for it: then what is on disk stays as it is.
+        if not record.dropped:
+            self._memory.add(record, Entry(record.last + 1, kind, data))
 
 
 def read_again(db: sqlite3.Connection, execution_id: str) -> Record | None:
@@ -106,5 +111,5 @@ def read_again(db: sqlite3.Connection, execution_id: str) -> Record | None:
     user, key, body_hash = found
     record = Record(execution, row_of(execution, user=user, key=key, body_hash=body_hash))
     record.base = record.flushed = execution.last_event
-    record.stored = record.ended = True
+    record.stored = record.ended = record.whole = True
     return record

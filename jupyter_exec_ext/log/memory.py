@@ -158,6 +158,9 @@ class Memory:
         for record in [record for record in self.records.values() if record.ended]:
             if self.unwritten_bytes <= goal:
                 return
+            if record.whole:
+                self._drop(record)
+                continue
             if record.stored:  # what is on disk of it never ended there, and must not look as if it ran
                 self.delete(record.row.id)
             else:

@@ -121,6 +121,8 @@ class Record:
         self.ended = False
         self.dropped = False
         self.stored = False
+        #: Whether an end of it is on disk, so that it may be forgotten here at any time.
+        self.whole = False
         self.waiting: list[asyncio.Future[None]] = []
 
     @property

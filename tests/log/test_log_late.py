@@ -118,6 +118,23 @@ async def test_late_output_without_a_disk_is_in_memory(open_log: Any, tmp_path: 
         assert await numbers(log, execution) == list(range(1, execution.last_event + 2))
 
 
+async def test_late_output_for_which_there_is_no_room_leaves_what_is_on_disk(open_log: Any) -> None:
+    async with open_log() as log:
+        execution = await ended(log, "a\n")
+        await log.flush()
+        # given: as if the disk took nothing
+        log._memory.stuck, log._memory._most = True, 2000
+        for _ in range(20):
+            log.add_late(execution.id, Event.stream("stdout", "x" * 500))
+        await log._late.finish()
+        log._memory.stuck = False
+        await log.flush()
+        # then
+        assert (await log.get(execution.id)).output.startswith("a\n")
+        assert (await types(log, execution))[-1] == "end"
+        assert (log._memory.unwritten_bytes, log._memory.records) == (0, {})
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.sampled_from(["late", "flush", "wait", "other"]), max_size=12))
 def test_whatever_is_written_meanwhile_numbers_have_no_gap_and_nothing_is_lost(steps: list[str]) -> None:
