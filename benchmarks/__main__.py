@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import http.client
 import json
 import os
 import statistics
@@ -30,8 +29,8 @@ from jupyter_exec_ext.models import CodeBlock
 
 from .kernels import kernel_rows
 from .peers import ag2_rows
-from .pool import pool_row
-from .server import running_server
+from .pool import kernel_rest_row, pool_row
+from .server import running_server, submitter
 from .timing import Row, alone, at_most, at_most_more, in_turns
 
 HERE = Path(__file__).parent
@@ -81,17 +80,10 @@ async def local_rows() -> list[Row]:
 def rest_rows(client: httpx.Client, pid: int) -> list[Row]:
     """A round trip through REST beside the executor; a print on its way; the server under load."""
     session = client.post("api/exec/sessions", json={"environment": "local"}).raise_for_status().json()["id"]
-    ask = json.dumps({"session": session, "code": "print(1)", "language": "python"})
-    # The leanest client there is: what httpx itself takes, 2 ms of a request, is not the server's.
-    connection = http.client.HTTPConnection(client.base_url.host, client.base_url.port)
-    path = f"{client.base_url.path}api/exec/executions?wait=10"
-    headers = {"Authorization": client.headers["Authorization"], "Content-Type": "application/json"}
+    submit = submitter(client)
 
     async def rest() -> None:
-        connection.request("POST", path, ask, headers)
-        answer = connection.getresponse().read()
-        if json.loads(answer)["status"] != "ok":
-            raise SystemExit(answer.decode())
+        submit({"session": session, "code": "print(1)", "language": "python"})
 
     async def measure() -> dict[str, float]:
         with tempfile.TemporaryDirectory() as folder:
@@ -188,7 +180,7 @@ def main() -> None:
     rows = asyncio.run(local_rows())
     rows += asyncio.run(kernel_rows())
     with running_server() as (client, _, pid):
-        rows.append(pool_row(client))
+        rows += [pool_row(client), kernel_rest_row(client)]
         rows += rest_rows(client, pid)
     rows.append(start_row())
     if options.ag2:

@@ -1,32 +1,29 @@
-"""A fresh kernel for one block, through REST from the pool, beside one that jupyter_client starts."""
+"""Kernels through REST: a fresh one for a block, from the pool, and a block in one that runs."""
 
 from __future__ import annotations
 
 import asyncio
-import http.client
-import json
+import tempfile
 
 import httpx
 from jupyter_client.manager import start_new_async_kernel
 
-from .timing import Row, in_turns
+from jupyter_exec_ext.executors.jupyter import JupyterCodeExecutor
+from jupyter_exec_ext.models import CodeBlock
+
+from .server import submitter
+from .timing import Row, at_most_more, in_turns
 
 #: Seconds after which the next kernel is ready, also on a machine that has other things to do.
 REFILL = 3.0
 
 
 def pool_row(client: httpx.Client) -> Row:
-    """The row; the server is one with the default settings of the pool."""
-    connection = http.client.HTTPConnection(client.base_url.host, client.base_url.port)
-    path = f"{client.base_url.path}api/exec/executions?wait=60"
-    headers = {"Authorization": client.headers["Authorization"], "Content-Type": "application/json"}
-    ask = json.dumps({"environment": "kernel:python3", "code": "print(1)"})
+    """A fresh kernel beside one that jupyter_client starts; the server has the pool's default settings."""
+    submit = submitter(client)
 
     async def pooled() -> None:
-        connection.request("POST", path, ask, headers)
-        answer = connection.getresponse().read()
-        if json.loads(answer)["status"] != "ok":
-            raise SystemExit(answer.decode())
+        submit({"environment": "kernel:python3", "code": "print(1)"})
 
     async def started() -> None:
         manager, kernel = await start_new_async_kernel()
@@ -40,3 +37,23 @@ def pool_row(client: httpx.Client) -> Row:
     ours = ms["pool"]
     name = "fresh kernel for one block, from the pool, by REST"
     return Row(name, "jupyter_client", ours, ms["cold"], "at most 150 ms", ours <= 150)
+
+
+def kernel_rest_row(client: httpx.Client) -> Row:
+    """A block in a kernel that runs, through REST beside the executor."""
+    request = {"environment": "kernel:python3"}
+    session = client.post("api/exec/sessions", json=request).raise_for_status().json()["id"]
+    submit, blocks = submitter(client), [CodeBlock(code="print(1)")]
+
+    async def rest() -> None:
+        submit({"session": session, "code": "print(1)"})
+
+    async def measure() -> dict[str, float]:
+        with tempfile.TemporaryDirectory() as folder:
+            async with JupyterCodeExecutor(JupyterCodeExecutor.default_environment(), folder) as executor:
+                actions = {"rest": rest, "executor": lambda: executor.execute_code_blocks(blocks)}
+                return await in_turns(actions, 100, pause=0.004)
+
+    ms = asyncio.run(measure())
+    client.delete(f"api/exec/sessions/{session}").raise_for_status()
+    return at_most_more("the same block in a kernel by REST", "executor", ms["rest"], ms["executor"], 5)

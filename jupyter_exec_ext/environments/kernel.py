@@ -85,6 +85,11 @@ class KernelEnvironment(PythonEnvironment):
         """Whether its kernels are IPython's, with its magics."""
         return self.own_language.name == "python" and any(map(_IPYTHON.match, self._argv))
 
+    @property
+    def is_ipykernel(self) -> bool:
+        """Whether they are ipykernel's own, and not another kernel with the magics."""
+        return self.is_ipython and "xpython_launcher" not in self._argv
+
     def languages(self) -> dict[str, Language]:
         """Return the kernel's own language, and those it has a cell magic for."""
         own = self.own_language

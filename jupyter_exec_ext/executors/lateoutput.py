@@ -13,8 +13,8 @@ __all__ = ["LateOutput"]
 
 #: Bytes that are kept of what one run shows after its end; from the beginning, since nobody knows its end.
 LATE_LIMIT = 256 * 1024
-#: Seconds between two lots of events.
-TICK = 0.25
+#: Seconds between two lots of events: each time more, since a thread may print for hours.
+FIRST, MOST = 0.25, 10.0
 
 
 class LateOutput:
@@ -30,6 +30,7 @@ class LateOutput:
         self._tell = tell
         self._output = KernelOutput(2 * LATE_LIMIT, lambda: None)
         self._timer: asyncio.TimerHandle | None = None
+        self._pause = FIRST
         self._full = False
 
     def take(self, message: Message) -> None:
@@ -38,10 +39,10 @@ class LateOutput:
             return
         self._output.take(message)
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(TICK, self._flush, self._tell)
+            self._timer = asyncio.get_running_loop().call_later(self._pause, self._flush, self._tell)
 
     def _flush(self, tell: Callable[[Event], None]) -> None:
-        self._timer = None
+        self._timer, self._pause = None, min(MOST, 1.5 * self._pause)
         for event in self._output.fetch():
             tell(event)
         if self._output.full:

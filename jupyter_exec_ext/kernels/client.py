@@ -194,6 +194,7 @@ class JupyterClient:
                 raise EnvironmentFailed(
                     f"The kernel {kernel_id} could not be shut down: {self._why(error)}."
                 ) from error
+        await self._connections.end(kernel_id)  # nothing is kept of it, now that it is gone
         # After the kernel: a session whose kernel is gone leaves the list by itself when it is read.
         await self._leave(kernel_id)
 

@@ -32,6 +32,9 @@ MARK = "JUPYTER_EXEC_SERVER"
 KERNEL = "JUPYTER_EXEC_KERNEL"
 #: Seconds in which what was killed must be gone; what is left then hangs in the system itself.
 _SECONDS, _PAUSE = 2.0, 0.05
+#: Seconds that what a kernel has started has to end by itself. What a dead server has left gets none: who
+#: would have read its last words is dead.
+_GRACE = 0.5
 _ID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _RECORD = re.compile(_ID)
 _IN_USE = re.compile(rf"kernel-({_ID})\.json")
@@ -71,19 +74,22 @@ def end_leftovers(server: str, folder: Folder, connections: Path, logger: Logger
 def end_started_by(kernel: str, logger: Logger) -> None:
     """End what a kernel that is gone has started, also in sessions of their own."""
     try:
-        _end_processes(lambda process: process.environ().get(KERNEL) == kernel)
+        _end_processes(lambda process: process.environ().get(KERNEL) == kernel, grace=_GRACE)
     except Exception as error:
         logger.warning("Something that kernel %s has started may be left: %s", kernel, error, exc_info=True)
 
 
-def _end_processes(is_left: Callable[[psutil.Process], bool]) -> None:
-    """Kill until nothing is left: a process may have started another one meanwhile."""
-    until = time.monotonic() + _SECONDS
-    while (left := _found(is_left)) and time.monotonic() < until:
+def _end_processes(is_left: Callable[[psutil.Process], bool], *, grace: float = 0.0) -> None:
+    """Ask, and after `grace` seconds kill, until nothing is left: one may have started another meanwhile."""
+    began, asked = time.monotonic(), set()
+    while (left := _found(is_left)) and (passed := time.monotonic() - began) < grace + _SECONDS:
         for process in left:
             with contextlib.suppress(psutil.Error):
-                # Not asked first: who would have answered is dead.
-                process.kill()
+                if passed >= grace:
+                    process.kill()
+                elif process not in asked:
+                    process.terminate()
+        asked.update(left)
         time.sleep(_PAUSE)
 
 
@@ -97,9 +103,11 @@ def _found(is_left: Callable[[psutil.Process], bool]) -> list[psutil.Process]:
     for process in list(found):
         with contextlib.suppress(psutil.Error):
             found.update(process.children(recursive=True))  # also with another environment
-    # This server may have been started in a cell of such a kernel.
     here = psutil.Process()
-    return [process for process in found - {here, *here.children(recursive=True)} if _is_living(process)]
+    spared = {here}
+    if is_left(here):  # this server was started in a cell of such a kernel
+        spared.update(here.children(recursive=True))
+    return [process for process in found - spared if _is_living(process)]
 
 
 def _is_left_by(server: str, process: psutil.Process) -> bool:

@@ -167,7 +167,7 @@ def startup_code(preload: Iterable[str] = (), *, folder: str | None = None) -> s
 
 def ahead_of(environment: KernelEnvironment) -> int:
     """How many messages of a kernel that will be furnished may wait here: see `JupyterClient.start`."""
-    return AHEAD if environment.is_ipython else 0
+    return AHEAD if environment.is_ipykernel else 0
 
 
 async def furnish(

@@ -62,6 +62,7 @@ class Watch:
 
     def start(self, pending: Callable[[], bool], fail: Callable[[ExecError], Awaitable[None]]) -> None:
         """Look until nothing is pending; say what has become of the kernel where it is gone."""
+        self._restarted = False  # what was before this is nobody's loss
         self._task = asyncio.create_task(self._look(pending, fail))
 
     def stop(self) -> None:

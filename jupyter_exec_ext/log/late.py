@@ -1,8 +1,8 @@
 """`Late`: what an execution shows once it has ended, such as a thread's output in a kernel that goes on.
 
-``end`` is the last event of every execution. So the first late event takes its number, and the new
-``end``, which has all of them, the next free one: no number is missing, and whoever has read the old end
-asks for what comes after its number and gets the new one.
+``end`` is the last event of every execution. So it moves: a ``status``, which shows nothing, takes its
+number; the late events and the new ``end`` come after that. No number is missing, and whoever has read the
+old end and asks for what comes after its number gets all that is new.
 """
 
 from __future__ import annotations
@@ -88,7 +88,8 @@ class Late:
 
     def _add(self, record: Record, events: Sequence[Event]) -> None:
         record.reopen()
-        for event in events:
+        before = Event("status", {"status": record.execution.status})
+        for event in (before, *events):
             record.execution.truncated |= event.truncated
             self._put(record, event.type, encode({**event.data, "time": event.time}))
         record.execution.last_event = record.last + 1

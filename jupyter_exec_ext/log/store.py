@@ -45,12 +45,15 @@ class Replaced(OSError):
 
 
 class Change:
-    """What a batch does to one execution: its newest row, and the entries to add."""
+    """What a batch does to one execution: its newest row, and the entries to add.
 
-    __slots__ = ("entries", "row")
+    One that was `whole` on disk and is not there any more was deleted, and stays so.
+    """
 
-    def __init__(self, row: Row) -> None:
-        self.row = row
+    __slots__ = ("entries", "row", "whole")
+
+    def __init__(self, row: Row, *, whole: bool = False) -> None:
+        self.row, self.whole = row, whole
         self.entries: list[Entry] = []
 
 
@@ -157,6 +160,8 @@ class Store:
     def _apply(self, changes: Iterable[Change], deleted: Iterable[str]) -> None:
         for change in changes:
             sequence = self._write_row(change)
+            if sequence is None:
+                continue
             key = sequence * SHIFT
             self.db.executemany(
                 "INSERT OR REPLACE INTO events VALUES (?, ?, ?)",
@@ -169,12 +174,14 @@ class Store:
             doom(self.db, "id = ?", execution)
             self._sequence.pop(execution, None)
 
-    def _write_row(self, change: Change) -> int:
+    def _write_row(self, change: Change) -> int | None:
         # Not in order where an earlier part is written again, into a new file.
         row, numbers = change.row, [entry.number for entry in change.entries]
         last = max(numbers, default=0)
         size = sum(len(entry.json) for entry in change.entries)
         sequence = self._sequence.get(row.id) or self._find(row.id)
+        if sequence is None and change.whole:
+            return None
         if sequence is None:
             sequence = self._insert(row, last, size)
             self._fill(sequence, min(numbers, default=1))

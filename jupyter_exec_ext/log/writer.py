@@ -194,7 +194,7 @@ class Writer(threading.Thread):
                 continue
             change = changes.get(operation.row.id)
             if change is None:
-                change = changes[operation.row.id] = Change(operation.row)
+                change = changes[operation.row.id] = Change(operation.row, whole=operation.record.whole)
             change.row = operation.row
             if operation.entry is not None:
                 change.entries.append(operation.entry)

@@ -231,7 +231,9 @@ class SessionManager(LoggingConfigurable):
             still_there(folder)
             private = self.lease.session_path(model.id)
             executor = self.factory.for_environment(place, folder, private, **settings or {})
-            still_there(folder, getattr(executor, "workspace", folder))
+            workspace = getattr(executor, "workspace", None)
+            if isinstance(workspace, Path):  # another's executor may have it elsewhere
+                still_there(folder, workspace)
             return executor
 
         return LiveSession(

@@ -112,4 +112,7 @@ def date_after(file: int | str, name: str, before: float) -> None:
     """
     now = os.stat(file).st_mtime
     if name.endswith(".py") and int(now) <= int(before) < now + MOST_AHEAD:
-        os.utime(file, (int(before) + 1, int(before) + 1))
+        try:
+            os.utime(file, (int(before) + 1, int(before) + 1))
+        except OSError:
+            pass  # a file system that keeps its own times

@@ -249,6 +249,26 @@ async def test_a_kernel_shut_down_by_somebody_else_is_lost(make: Make, client: J
     assert told(await run(executor, "print(2)")) == ("ok", 0, "2\n")
 
 
+async def test_a_restart_between_two_runs_is_the_loss_of_neither(make: Make, client: JupyterClient) -> None:
+    executor = await make()
+    await run(executor, "x = 1")
+
+    await client._multi.restart_kernel(executor.kernel_id, now=True)
+    await asyncio.sleep(1)
+
+    for _ in range(2):
+        result = await run(executor, "import time; time.sleep(1); print('x' in globals())")
+        assert told(result) == ("ok", 0, "False\n")
+
+
+async def test_nothing_is_kept_of_a_kernel_that_is_gone(make: Make, client: JupyterClient) -> None:
+    executor = await make()
+    await run(executor, "1")
+    await executor.stop()
+    connections = client._connections
+    assert (connections._made, connections._locks, connections._ahead) == ({}, {}, {})
+
+
 async def test_late_output_of_a_thread_is_not_the_next_ones(make: Make) -> None:
     executor = await make()
     late = (

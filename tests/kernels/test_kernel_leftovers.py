@@ -160,6 +160,30 @@ def test_what_was_restarted_is_found_and_what_has_ended_is_forgotten(with_faulty
     assert gone(with_faulty().home, 5)
 
 
+#: As process 1 of a container does, this one becomes the parent of orphans.
+REAPER = '''
+import ctypes, logging, os, subprocess, sys, time
+from jupyter_exec_ext.kernels.leftovers import KERNEL, end_started_by
+ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
+start = """import subprocess
+print(subprocess.Popen(["sleep", "600"], start_new_session=True, stdout=-3, stderr=-3).pid)"""
+child = [sys.executable, "-c", start]
+marked = {**os.environ, KERNEL: "a kernel's"}
+mine = int(subprocess.run(child, env=marked, capture_output=True, text=True).stdout)
+other = subprocess.Popen(["sleep", "600"])
+end_started_by("a kernel's", logging.getLogger())
+print(os.waitpid(mine, os.WNOHANG)[0] == mine, other.poll())
+other.kill()
+other.wait()
+'''
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a subreaper is Linux's")
+def test_orphans_of_a_kernel_that_the_server_has_inherited_are_ended_and_its_own_children_are_not() -> None:
+    done = subprocess.run([sys.executable, "-c", REAPER], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "True None\n", done.stderr
+
+
 # -- what a block may have written there ---------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from test_log_events import begin, end, numbers
 
 from jupyter_exec_ext.errors import NotFound
 from jupyter_exec_ext.events import Event
-from jupyter_exec_ext.log import EventLog
+from jupyter_exec_ext.log import EventLog, eventlog
+from jupyter_exec_ext.log.late import read_again
 from jupyter_exec_ext.models import Execution
 
 
@@ -51,13 +53,13 @@ async def test_late_output_comes_before_an_end_that_has_the_next_number(open_log
         log.add_late(execution.id, Event.stream("stderr", "late 2\n"))
         await settle(log)
         # then
-        assert await numbers(log, execution) == list(range(1, old_end + 3))
-        assert (await types(log, execution))[-4:] == ["stream", "stream", "stream", "end"]
-        # and who has read the old end gets the new one
-        assert (await types(log, execution, old_end))[-1] == "end"
+        assert await numbers(log, execution) == list(range(1, old_end + 4))
+        assert (await types(log, execution))[-4:] == ["status", "stream", "stream", "end"]
+        # and who has read the old end gets all that is new
+        assert await types(log, execution, old_end) == ["stream", "stream", "end"]
         known = await log.get(execution.id)
         assert known.output == "a\nlate 1\nlate 2\n"
-        assert (known.status, known.last_event) == ("ok", old_end + 2)
+        assert (known.status, known.last_event) == ("ok", old_end + 3)
         assert known.code_blocks == execution.code_blocks
         document = json.loads(b"".join(await log.document(execution.id)))
         assert document["output"] == known.output
@@ -72,7 +74,7 @@ async def test_late_output_is_there_when_the_server_is_back(open_log: Any) -> No
         log.add_late(execution.id, Event.stream("stdout", "late\n"))
     async with open_log() as log:
         assert (await log.get(execution.id)).output == "a\nlate\n"
-        assert await numbers(log, execution) == list(range(1, execution.last_event + 2))
+        assert await numbers(log, execution) == list(range(1, execution.last_event + 3))
 
 
 async def test_a_document_that_somebody_holds_is_not_given_to_later_readers(open_log: Any) -> None:
@@ -107,6 +109,29 @@ async def test_what_was_deleted_is_not_brought_back(open_log: Any) -> None:
         assert await log.list() == []
 
 
+async def test_what_is_deleted_while_it_is_read_again_is_not_brought_back(
+    open_log: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(*arguments: Any) -> Any:
+        found = read_again(*arguments)
+        time.sleep(0.3)
+        return found
+
+    monkeypatch.setattr(eventlog, "read_again", slow)
+    async with open_log() as log:
+        execution = await ended(log, "a\n")
+        await log.flush()
+        # when
+        log.add_late(execution.id, Event.stream("stdout", "late\n"))
+        await asyncio.sleep(0.05)
+        await log.delete(execution.id)
+        await log.flush()
+        await settle(log)
+        # then
+        assert await log.list() == []
+        assert (log._memory.unwritten_bytes, log._memory.records) == (0, {})
+
+
 async def test_late_output_without_a_disk_is_in_memory(open_log: Any, tmp_path: Path) -> None:
     (tmp_path / "exec").write_text("a file in the directory's place")
     async with open_log() as log:
@@ -115,7 +140,7 @@ async def test_late_output_without_a_disk_is_in_memory(open_log: Any, tmp_path: 
         log.add_late(execution.id, Event.stream("stdout", "late\n"))
         await log._late.finish()
         assert (await log.get(execution.id)).output == "a\nlate\n"
-        assert await numbers(log, execution) == list(range(1, execution.last_event + 2))
+        assert await numbers(log, execution) == list(range(1, execution.last_event + 3))
 
 
 async def test_late_output_for_which_there_is_no_room_leaves_what_is_on_disk(open_log: Any) -> None:
