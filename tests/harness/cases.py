@@ -34,7 +34,8 @@ class Expectation:
     characters; `cause` and `limits_hit` what the verdict says; `within` seconds until the end;
     `files` the workspace's, path to type; `contents` of some of them; `denied` those that must not
     be served; `asked` the prompts; `refused` the status of a request that is not accepted, `field` what its
-    answer names; `next` what a `print("next")` afterwards in the same session comes to.
+    answer names; `kept` how many processes go on until the session ends; `late` whether output may come after
+    the end; `next` what a `print("next")` afterwards in the same session comes to.
     """
 
     status: tuple[str, ...] = ("ok",)
@@ -60,6 +61,7 @@ class Expectation:
     refused: int | None = None
     field: str | None = None
     kept: int = 0
+    late: bool = False
     next: str = "ok"
 
 

@@ -13,6 +13,8 @@ from .watch import MEBIBYTE, Readings
 
 __all__ = ["check_files", "check_readings", "check_result"]
 
+Events = list[tuple[int, str, dict[str, Any]]]
+
 #: Seconds beyond its timeout after which every execution has ended.
 SLACK = 5.0
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -57,12 +59,36 @@ def _check_every(case: Case, result: Result) -> None:
     if result.replay is not None:
         assert ends == ["end"]
         assert result.events[-1][1] == "end"
-        assert result.replay == result.events, "the replay is not what was seen live"
-        assert result.events[-1][2] == {"time": result.answer["finished_at"], **result.answer}
-    assert result.output == "".join(_shown(kind, data) for _, kind, data in result.events)
+    if case.expect.late and result.replay is not None:
+        _check_late(result, result.replay)
+    else:
+        assert result.replay in (None, result.events), "the replay is not what was seen live"
+        _check_record(result)
     assert result.verdict["survivors"] == 0, result.verdict
     assert result.verdict["wall_seconds"] < case.request["timeout"] + SLACK, result.verdict
     assert result.verdict["cause"] or result.status == "ok"
+
+
+def _check_record(result: Result) -> None:
+    """The record is what was seen."""
+    assert result.output == _printed(result.events)
+    if result.replay is not None:
+        assert result.events[-1][2] == {"time": result.answer["finished_at"], **result.answer}
+
+
+def _check_late(result: Result, replay: Events) -> None:
+    """The replay has what came after the end, too, in front of an end with a higher number."""
+    live = result.events[:-1]
+    assert replay[: len(live)] == live
+    assert [number for number, _, _ in replay] == list(range(1, len(replay) + 1))
+    assert [kind for _, kind, _ in replay].count("end") == 1
+    assert replay[-1][1] == "end"
+    assert result.output.startswith(_printed(live))
+    assert _printed(replay).startswith(result.output)
+
+
+def _printed(events: Events) -> str:
+    return "".join(_shown(kind, data) for _, kind, data in events)
 
 
 def _shown(kind: str, data: dict[str, Any]) -> str:

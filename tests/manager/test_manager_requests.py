@@ -34,9 +34,9 @@ async def test_A12_an_unknown_environment_and_A13_an_unknown_session_are_refused
         ({"code": "1", "language": "klingon"}, "language"),
         (
             {"code_blocks": [CodeBlock(code="1"), CodeBlock(code="1", language="klingon")]},
-            "markdown",
+            "code_blocks[1].language",
         ),
-        ({"markdown": "```python\n1\n```\n```klingon\n1\n```\n"}, "code_blocks[1].language"),
+        ({"markdown": "```python\n1\n```\n```klingon\n1\n```\n"}, "markdown"),
     ],
 )
 async def test_a_language_the_environment_does_not_offer_is_refused(
