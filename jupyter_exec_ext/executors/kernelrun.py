@@ -114,6 +114,7 @@ class KernelRun:
         request = await self._connection.execute(
             executor.environment.cell(block.code, language),
             self._take,
+            self._gone,
             store_history=not executor.attached,
             allow_stdin=self._options.allow_stdin or self._options.stdin is not None,
         )
@@ -169,6 +170,11 @@ class KernelRun:
         else:
             self._output.take(message)
             self._files.take(message)
+
+    def _gone(self) -> None:
+        """No more messages will come."""
+        if self._late is not None:
+            self._late.flush()
 
     def _on_question(self, message: Message) -> None:
         self._asked = message

@@ -39,10 +39,14 @@ class LateOutput:
             return
         self._output.take(message)
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(self._pause, self._flush, self._tell)
+            self._timer = asyncio.get_running_loop().call_later(self._pause, self.flush)
 
-    def _flush(self, tell: Callable[[Event], None]) -> None:
-        self._timer, self._pause = None, min(MOST, 1.5 * self._pause)
+    def flush(self) -> None:
+        """Tell now what has come since the last time."""
+        if self._timer is None or self._tell is None:
+            return
+        self._timer.cancel()
+        self._timer, self._pause, tell = None, min(MOST, 1.5 * self._pause), self._tell
         for event in self._output.fetch():
             tell(event)
         if self._output.full:

@@ -148,6 +148,7 @@ class KernelConnection:
         self,
         code: str,
         take: Callable[[Message], None],
+        gone: Callable[[], None] = lambda: None,
         *,
         store_history: bool = True,
         silent: bool = False,
@@ -160,6 +161,8 @@ class KernelConnection:
         take : callable
             Gets every message that belongs to it but its status, also those that come after its end;
             it must be quick and not raise.
+        gone : callable, optional
+            Is called when no more can come, since the connection ends; the same holds for it.
         """
         content = {
             "code": code,
@@ -170,7 +173,7 @@ class KernelConnection:
             "stop_on_error": False,  # what others have asked of this kernel is theirs
         }
         await slice_of(asyncio.get_running_loop()).turn()  # a crowd begins one after the other
-        request = KernelRequest(self._send("shell", "execute_request", content), take)
+        request = KernelRequest(self._send("shell", "execute_request", content), take, gone)
         self._requests[request.id] = request
         while len(self._requests) > REMEMBERED and next(iter(self._requests.values())).over:
             self._requests.popitem(last=False)

@@ -27,15 +27,17 @@ class KernelRequest:
         Of the request's message.
     take : callable
         Gets the messages that belong to it.
+    gone : callable
+        Is called once no more of them can come.
     """
 
-    def __init__(self, id: str, take: Callable[[Message], None]) -> None:
+    def __init__(self, id: str, take: Callable[[Message], None], gone: Callable[[], None]) -> None:
         self.id = id
         #: Set when the kernel has begun with it, so that it waits for nobody else.
         self.began = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self.ended: asyncio.Future[dict[str, Any]] = self._loop.create_future()
-        self._take = take
+        self._take, self._gone = take, gone
         self._reply: dict[str, Any] | None = None
         self._idle = False
         self._last_wait: asyncio.TimerHandle | None = None
@@ -96,7 +98,8 @@ class KernelRequest:
             self.ended.set_result(self._reply or {"status": "ok"})
 
     def fail(self, error: ExecError) -> None:
-        """It will have no end of its own."""
+        """It will have no end of its own, and no messages any more."""
+        self._gone()
         if self._last_wait is not None:
             self._last_wait.cancel()
         if not self.over:

@@ -69,6 +69,26 @@ async def test_of_a_thread_that_never_stops_printing_the_beginning_is_kept(make:
     assert len(late) < 100
 
 
+async def test_what_has_come_when_the_kernel_ends_is_told(make: Make) -> None:
+    executor = await make()
+    late: list[Event] = []
+    code = """
+import threading, time
+def tick():
+    for number in range(60):
+        time.sleep(0.02)
+        print("tick", number, flush=True)
+ticking = threading.Thread(target=tick)
+ticking.start()
+"""
+    await executor.execute_code_blocks([CodeBlock(code=code)], RunOptions(late=late.append))
+    await executor.execute_code_blocks([CodeBlock(code="ticking.join()")])
+
+    await executor.stop()
+
+    assert "tick 59\n" in "".join(event.data["text"] for event in late)
+
+
 @pytest.fixture
 def jp_server_config(jp_server_config: dict[str, Any]) -> dict[str, Any]:
     """No kernels ahead."""
