@@ -10,7 +10,8 @@ export interface IExecApi {
 }
 
 /** Why a request had no usable answer. */
-export type ApiFailure = 'unreachable' | 'missing' | 'forbidden' | 'other';
+export type ApiFailure =
+  'unreachable' | 'unavailable' | 'missing' | 'forbidden' | 'other';
 
 /** A request that had no usable answer. */
 export class ApiError extends Error {
@@ -77,7 +78,11 @@ function failureOf(status: number): ApiFailure {
   if (status === 404) {
     return 'missing';
   }
-  return status === 401 || status === 403 ? 'forbidden' : 'other';
+  if (status === 401 || status === 403) {
+    return 'forbidden';
+  }
+  // It is starting, or what stands between it and us says that it is not there.
+  return [502, 503, 504].includes(status) ? 'unavailable' : 'other';
 }
 
 function messageOf(body: unknown): string {

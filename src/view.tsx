@@ -86,6 +86,8 @@ function explain(error: Error, trans: TranslationBundle): string {
   switch (error instanceof ApiError ? error.failure : 'other') {
     case 'unreachable':
       return trans.__('The server does not answer. Check that it is running.');
+    case 'unavailable':
+      return trans.__('The server cannot answer just now.');
     case 'missing':
       return trans.__(
         'The server part of this extension is not enabled. Enable it and restart the server.'

@@ -89,6 +89,8 @@ describe('ExecApi.listEnvironments', () => {
     [404, 'missing'],
     [403, 'forbidden'],
     [401, 'forbidden'],
+    [503, 'unavailable'],
+    [504, 'unavailable'],
     [500, 'other']
   ])('says what status %i means: %s', async (status, meaning) => {
     const { settings } = serverThat(() =>
