@@ -28,6 +28,8 @@ REMEMBERED = 256
 NUDGES = (0.2, 2.0)
 #: Seconds in which a kernel that has nothing else to do answers on the shell channel.
 AT_REST = 0.3
+#: Seconds in which the channel for questions is connected, too, of a kernel that answers.
+ASKS = 3.0
 #: Seconds for which a kernel behind a gateway that has answered is taken to be there.
 VERIFIED = 1.0
 #: Seconds for the last messages of a kernel that is gone to come out of the socket.
@@ -107,6 +109,8 @@ class KernelConnection:
         self._at_rest = self.ask("shell")
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self.free.wait(), AT_REST)
+        if self._wire is not None and not await self._wire.asks_arrive(ASKS):
+            self._logger.warning("Kernel %s does not open its channel for questions.", self.kernel_id)
 
     def ask(self, channel: str = "control") -> str:
         """Ask the kernel who it is, and return the question's identifier; the answer is noticed."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,6 +33,8 @@ CHANNELS = ("shell", "iopub", "stdin", "control")
 HEAVY = 256 * 1024
 #: Bytes of a message whose content is not unpacked at all: it is far more than is kept of one execution.
 HUGE = 32 * 1024 * 1024
+#: Seconds between two looks whether a channel is connected.
+CONNECTING = 0.005
 #: Bytes of a parent header that is remembered; all messages of one execution have the same.
 SMALL = 4096
 
@@ -93,6 +96,10 @@ class Wire(ABC):
     def put(self, channel: str, message: dict[str, Any]) -> None:
         """Send a message; `send` calls it, and takes whatever it raises as the end of the connection."""
 
+    async def asks_arrive(self, seconds: float) -> bool:
+        """Wait until what the kernel asks reaches us, so many seconds at most; whether it does."""
+        return True
+
     @abstractmethod
     async def close(self) -> None:
         """Close the channels."""
@@ -115,6 +122,20 @@ class ZmqWire(Wire):
         getattr(self._client, f"{channel}_channel").send(message)
         # It goes out past asyncio's socket, and may have taken the sign that something has come in.
         self._socket(channel).get(zmq.EVENTS)
+
+    async def asks_arrive(self, seconds: float) -> bool:
+        """Wait until the stdin channel is connected: a kernel drops what it asks of nobody it knows.
+
+        The channels connect one by one, and where the kernel was not there yet, each tries again in its time.
+        """
+        import zmq
+
+        until = time.monotonic() + seconds
+        while not self._socket("stdin").get(zmq.EVENTS) & zmq.POLLOUT:
+            if time.monotonic() > until:
+                return False
+            await asyncio.sleep(CONNECTING)
+        return True
 
     async def close(self) -> None:
         """Close the channels."""
@@ -174,8 +195,21 @@ async def open_wire(client: AsyncKernelClient) -> Wire:
 
     if is_remote(client.parent):
         return await WebsocketWire.open(client)
+    _open_stdin(client)
     client.start_channels(hb=False)
     return ZmqWire(client)
+
+
+def _open_stdin(client: AsyncKernelClient) -> None:
+    """Open that channel so that its socket can be written to once it is connected, and not before."""
+    import zmq
+
+    context = client.context
+    context.setsockopt(zmq.IMMEDIATE, 1)  # of the sockets that are opened next
+    try:
+        client.stdin_channel  # noqa: B018 - which makes it
+    finally:
+        context.setsockopt(zmq.IMMEDIATE, 0)
 
 
 def unpack(channel: str, parts: Sequence[bytes], size: int) -> Message | None:

@@ -66,10 +66,17 @@ class LiveServer:
         folders = {name: str(self.home / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
         environ = {**os.environ, **{f"JUPYTER_{name}_DIR": path for name, path in folders.items()}}
         environ["PYTHONPATH"] = str(Path(__file__).parents[2])
-        environ["IPYTHONDIR"] = str(self.home / "ipython")  # a hostile cell can write to IPython's history
+        environ["IPYTHONDIR"] = str(self._ipython())
         environ["TMPDIR"] = str(self.temporary)
         environ["JUPYTER_TOKEN"] = self.token
         return environ
+
+    def _ipython(self) -> Path:
+        """IPython's directory, without a history: a hostile cell can write into its file."""
+        profile = self.home / "ipython" / "profile_default"
+        profile.mkdir(parents=True, exist_ok=True)
+        (profile / "ipython_kernel_config.py").write_text("c.HistoryManager.enabled = False\n")
+        return profile.parent
 
     @property
     def leases(self) -> Path:
