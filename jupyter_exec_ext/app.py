@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from jupyter_server.extension.application import ExtensionApp
 from traitlets import Dict, Float, Int
 
+from .allocator import return_large_buffers
 from .errors import Unavailable
 from .handlers.bodies import Bodies
 from .handlers.routes import patterns
@@ -106,6 +107,7 @@ class ExecApp(ExtensionApp):
         """Start the parts: the server calls it once its event loop runs."""
         self._starting = True
         try:
+            return_large_buffers()
             # In a thread, because the imports take a while and the server already answers.
             await asyncio.to_thread(_import_parts)
             await self._start_parts(serverapp)
