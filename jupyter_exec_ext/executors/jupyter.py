@@ -15,7 +15,7 @@ from ..events import Event
 from ..kernels.client import JupyterClient
 from ..kernels.connection import KernelConnection
 from ..kernels.pool import KernelPool
-from ..kernels.startup import ahead_of, furnish
+from ..kernels.startup import furnish
 from ..languages import Language
 from ..models import CodeBlock
 from .base import CodeExecutor, RunOptions, checked
@@ -175,7 +175,6 @@ class JupyterCodeExecutor(CodeExecutor):
             env=await asyncio.to_thread(self.environment.variables),
             title=self.environment.display_name,
             path=self.workspace.name,
-            ahead=ahead_of(self.environment),
         )
 
     async def _end(self) -> None:

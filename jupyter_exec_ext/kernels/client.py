@@ -98,7 +98,6 @@ class JupyterClient:
         title: str | None = None,
         path: str = "",
         listed: bool = True,
-        ahead: int = 0,
     ) -> str:
         """Start a kernel and return its identifier; `execute` waits until it is ready.
 
@@ -114,8 +113,6 @@ class JupyterClient:
             How JupyterLab's list of running sessions calls it, and where it belongs.
         listed : bool
             Whether it is in that list from the start; else `enter` enters it.
-        ahead : int
-            How many of its messages may wait here to be read, where it keeps the others; 0 for any number.
 
         Raises
         ------
@@ -127,7 +124,7 @@ class JupyterClient:
         options: dict[str, Any] = {"kernel_name": name}
         options |= {key: value for key, value in (("cwd", cwd), ("env", env)) if value is not None}
         title = (title or name) if listed else None
-        starting = asyncio.ensure_future(self._start(options, title, path, ahead))
+        starting = asyncio.ensure_future(self._start(options, title, path))
         try:
             return await asyncio.shield(starting)
         except asyncio.CancelledError:
@@ -138,7 +135,7 @@ class JupyterClient:
             unwanted.add_done_callback(self._unwanted.discard)
             raise
 
-    async def _start(self, options: dict[str, Any], title: str | None, path: str, ahead: int) -> str:
+    async def _start(self, options: dict[str, Any], title: str | None, path: str) -> str:
         if self._records is not None:
             options |= await self._records.begin(options.get("env"))
         try:
@@ -147,7 +144,6 @@ class JupyterClient:
             if self._records is not None:
                 await self._records.end(options["kernel_id"])
             raise
-        self._connections.limit(kernel_id, ahead)
         if title is not None:
             await self.enter(kernel_id, title, path)
         return kernel_id

@@ -56,7 +56,8 @@ class KernelConnection:
         #: What the kernel says of itself (``kernel_info_reply``), once it has.
         self.info: dict[str, Any] = {}
         self.lost: ExecError | None = None
-        self._manager, self._make_client, self._logger = manager, make_client, logger
+        self.logger = logger
+        self._manager, self._make_client = manager, make_client
         self._wire: Wire | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._requests: OrderedDict[str, KernelRequest] = OrderedDict()
@@ -110,7 +111,7 @@ class KernelConnection:
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self.free.wait(), AT_REST)
         if self._wire is not None and not await self._wire.asks_arrive(ASKS):
-            self._logger.warning("Kernel %s does not open its channel for questions.", self.kernel_id)
+            self.logger.warning("Kernel %s does not open its channel for questions.", self.kernel_id)
 
     def ask(self, channel: str = "control") -> str:
         """Ask the kernel who it is, and return the question's identifier; the answer is noticed."""
@@ -127,6 +128,11 @@ class KernelConnection:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if wire is not None:
             await wire.close()
+
+    def limit(self, messages: int) -> None:
+        """Let no more messages of the kernel than these wait here to be read; it must keep the others."""
+        if self._wire is not None:
+            self._wire.limit(messages)
 
     @property
     def alive(self) -> bool:
@@ -217,7 +223,7 @@ class KernelConnection:
             while self._wire is not None:
                 message = await self._wire.receive(channel)
                 if message is None:
-                    self._logger.warning("Kernel %s sent something that is no message.", self.kernel_id)
+                    self.logger.warning("Kernel %s sent something that is no message.", self.kernel_id)
                 else:
                     self._route(message)
                 if shared.over():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ExecError
@@ -31,15 +30,7 @@ class Connections:
         self._multi, self._logger = multi, logger
         self._made: dict[str, KernelConnection] = {}
         self._locks: dict[str, asyncio.Lock] = {}
-        self._ahead: dict[str, int] = {}
         self._context: Any = None
-
-    def limit(self, kernel_id: str, ahead: int) -> None:
-        """Let no more messages of a kernel than these wait here to be read; the others wait in the kernel.
-
-        To be called before there is a connection, for a kernel that has room for them and drops none.
-        """
-        self._ahead[kernel_id] = ahead
 
     async def get(self, kernel_id: str, seconds: float) -> KernelConnection:
         """The connection to a kernel, made where there is none.
@@ -54,9 +45,8 @@ class Connections:
                 if known.alive:
                     return known
             await self._drop(kernel_id)
-            make_client = partial(self._make_client, ahead=self._ahead.get(kernel_id, 0))
             made = KernelConnection(
-                kernel_id, lambda: self._multi.get_kernel(kernel_id), make_client, self._logger
+                kernel_id, lambda: self._multi.get_kernel(kernel_id), self._make_client, self._logger
             )
             await made.open(seconds)
             self._made[kernel_id] = made
@@ -68,31 +58,30 @@ class Connections:
             await self._drop(kernel_id)
         if kernel_id not in self._multi:
             self._locks.pop(kernel_id, None)
-            self._ahead.pop(kernel_id, None)
 
     async def _drop(self, kernel_id: str) -> None:
         known = self._made.pop(kernel_id, None)
         if known is not None:
             await known.close()
 
-    def _make_client(self, manager: Any, *, ahead: int) -> Any:
+    def _make_client(self, manager: Any) -> Any:
         # An identity of its own: with that of the manager's other clients, one of the two would hear nothing.
         session = manager.session.clone()
         session.session = new_id()
         options = {"session": session}
         if not is_remote(manager):  # a gateway's client has no sockets
-            options["context"] = self._sockets(ahead)
+            options["context"] = self._sockets()
         return manager.client(**options)
 
-    def _sockets(self, ahead: int) -> Any:
+    def _sockets(self) -> Any:
         import zmq.asyncio
 
         if self._context is None:
             self._context = zmq.asyncio.Context()
             # A kernel that has broken its sockets can be sent nothing: that is an error, not a wait for ever.
             self._context.setsockopt(zmq.SNDTIMEO, 0)
-        # By itself without a mark: a kernel drops what finds no room, and what is kept is bounded further on.
-        self._context.setsockopt(zmq.RCVHWM, ahead)  # of the sockets that are opened next
+            # Without a mark: a kernel drops what finds no room, and what is kept is bounded further on.
+            self._context.setsockopt(zmq.RCVHWM, 0)
         return self._context
 
     async def close(self) -> None:

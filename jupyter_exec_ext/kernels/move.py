@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from .connection import KernelConnection
-from .wire import Message
+from .silent import run_silently
 
 __all__ = ["SHADOWED", "UNFURNISHED", "hand_over", "starts_again_in"]
 
@@ -66,15 +66,7 @@ async def hand_over(
     code = _CODE.format(
         here=os.fspath(here), there=os.fspath(there), shadowed=SHADOWED, unfurnished=UNFURNISHED
     )
-    said: list[str] = []
-
-    def take(message: Message) -> None:
-        if message.type in ("stream", "error"):
-            said.append(str(message.content.get("text") or message.content.get("ename")))
-
-    request = await connection.execute(code, take, silent=True, store_history=False)
-    await request.ended
-    return "".join(said)
+    return await run_silently(connection, code)
 
 
 def starts_again_in(manager: Any, folder: str | os.PathLike[str]) -> bool:

@@ -19,7 +19,7 @@ from ..environments.kernel import KernelEnvironment
 from ..errors import ExecError, UnknownEnvironment
 from .move import SHADOWED, hand_over, starts_again_in
 from .shelf import ReadyKernel, Shelf, process_of
-from .startup import ahead_of, furnish, warm
+from .startup import furnish, warm
 
 if TYPE_CHECKING:
     from ..environments.base import PythonEnvironment
@@ -233,7 +233,6 @@ class KernelPool(LoggingConfigurable):
                 cwd=str(self.folder),
                 env=dict(variables),
                 listed=False,
-                ahead=ahead_of(environment),
             )
         )
         try:

@@ -5,14 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from .silent import run_silently
+
 if TYPE_CHECKING:
     from ..environments.kernel import KernelEnvironment
     from .connection import KernelConnection
 
-__all__ = ["ahead_of", "furnish", "startup_code", "warm"]
+__all__ = ["furnish", "startup_code", "warm"]
 
 #: Messages of a furnished kernel that may wait here to be read; with those of the largest size, some 20 MB.
 AHEAD = 100
+#: The beginnings of the lines in which the code below says what could be done, and what not.
+_PARTS = ("pipes:", "threads:", "messages:")
+
+# Says of each part whether it could be done, so that nobody relies on one that could not.
+_FURNISH = """
+def _furnish(name, part):
+    try:
+        part()
+    except Exception as error:
+        print(name + ":", repr(error)[:500])
+    else:
+        print(name + ": done")
+"""
 
 # A thread prints for the cell that started it, also once another one runs: ipykernel finds the cell in a
 # context variable, which threads have inherited by themselves only since Python 3.14. The context is
@@ -29,25 +44,26 @@ def _start():
             self._bootstrap_inner = functools.partial(contextvars.copy_context().run, self._bootstrap_inner)
         return plain(self)
     threading.Thread.start = start
-try:
-    _start()
-finally:
-    del _start
+_furnish("threads", _start)
+del _start
 """
 
 # A PUB socket drops what is more than this many messages ahead of whoever reads, 1,000 by default: fewer than
-# a cell can print on a busy machine before the thread that sends gets its turn.
+# a cell can print on a busy machine before the thread that sends gets its turn. That thread has the socket.
 _MESSAGES = """
 def _messages():
-    import zmq
-    thread = get_ipython().kernel.iopub_thread
-    thread.schedule(lambda: thread.socket.setsockopt(zmq.SNDHWM, 200000))
-try:
-    _messages()
-except Exception:
-    pass
-finally:
-    del _messages
+    import threading, zmq
+    thread, tried, made = get_ipython().kernel.iopub_thread, threading.Event(), []
+    def make_room():
+        try:
+            made.append(thread.socket.setsockopt(zmq.SNDHWM, 200000))
+        finally:
+            tried.set()
+    thread.schedule(make_room)
+    if not (tried.wait(5) and made):
+        raise RuntimeError("more than 1,000 messages cannot wait to be sent")
+_furnish("messages", _messages)
+del _messages
 """
 
 # What a program prints that a cell starts, or whoever else writes to the descriptors of the standard streams,
@@ -116,12 +132,8 @@ def _pipes():
             send_in_pieces(stream)
         if getattr(stream, "_fid", None) is not None:
             follow(stream)
-try:
-    _pipes()
-except Exception:
-    pass
-finally:
-    del _pipes
+_furnish("pipes", _pipes)
+del _pipes
 """
 
 # Whatever a module raises, the kernel goes on without it.
@@ -162,12 +174,8 @@ def startup_code(preload: Iterable[str] = (), *, folder: str | None = None) -> s
     """
     names = list(preload)
     place = "" if folder is None else _FOLDER.format(folder=folder)
-    return _PIPES + _THREADS + _MESSAGES + place + (_PRELOAD.format(names=names) if names else "")
-
-
-def ahead_of(environment: KernelEnvironment) -> int:
-    """How many messages of a kernel that will be furnished may wait here: see `JupyterClient.start`."""
-    return AHEAD if environment.is_ipykernel else 0
+    parts = _FURNISH + _PIPES + _THREADS + _MESSAGES + "del _furnish\n"
+    return parts + place + (_PRELOAD.format(names=names) if names else "")
 
 
 async def furnish(
@@ -177,10 +185,19 @@ async def furnish(
 
     `folder` as in `startup_code`. Raises `ExecError` where it goes away meanwhile.
     """
-    if environment.is_ipython:
-        code = startup_code(environment.preload, folder=folder)
-        request = await connection.execute(code, lambda message: None, silent=True, store_history=False)
-        await request.ended
+    if not environment.is_ipython:
+        return
+    said = (await run_silently(connection, startup_code(environment.preload, folder=folder))).splitlines()
+    if "messages: done" in said:
+        # Only what such a kernel has printed is sure to wait there, and not to be dropped.
+        connection.limit(AHEAD)
+    wrong = [line for line in said if line.startswith(_PARTS) and not line.endswith(": done")]
+    if environment.is_ipykernel and (wrong or "messages: done" not in said):
+        connection.logger.warning(
+            "Kernel %s could not be prepared, so that some of its output may be lost or filed wrongly: %s",
+            connection.kernel_id,
+            "; ".join(wrong) or "it did not answer",
+        )
 
 
 async def warm(connection: KernelConnection, environment: KernelEnvironment) -> None:
@@ -189,5 +206,4 @@ async def warm(connection: KernelConnection, environment: KernelEnvironment) -> 
     Another kernel's is not touched: not all know what ``silent`` means.
     """
     if environment.is_ipython:
-        request = await connection.execute("", lambda message: None, silent=True, store_history=False)
-        await request.ended
+        await run_silently(connection, "")

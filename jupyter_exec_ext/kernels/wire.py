@@ -100,6 +100,9 @@ class Wire(ABC):
         """Wait until what the kernel asks reaches us, so many seconds at most; whether it does."""
         return True
 
+    def limit(self, messages: int) -> None:  # noqa: B027 - what a gateway sends is bounded there
+        """Let no more output than so many messages wait to be received."""
+
     @abstractmethod
     async def close(self) -> None:
         """Close the channels."""
@@ -136,6 +139,12 @@ class ZmqWire(Wire):
                 return False
             await asyncio.sleep(CONNECTING)
         return True
+
+    def limit(self, messages: int) -> None:
+        """Let no more output than so many messages wait to be received."""
+        import zmq
+
+        self._socket("iopub").setsockopt(zmq.RCVHWM, messages)
 
     async def close(self) -> None:
         """Close the channels."""

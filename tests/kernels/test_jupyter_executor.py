@@ -266,7 +266,7 @@ async def test_nothing_is_kept_of_a_kernel_that_is_gone(make: Make, client: Jupy
     await run(executor, "1")
     await executor.stop()
     connections = client._connections
-    assert (connections._made, connections._locks, connections._ahead) == ({}, {}, {})
+    assert (connections._made, connections._locks) == ({}, {})
 
 
 async def test_late_output_of_a_thread_is_not_the_next_ones(make: Make) -> None:

@@ -1,13 +1,22 @@
-"""A kernel whose start nobody waits for any more. Real kernels."""
+"""Kernels that start: what they are given, and one whose start nobody waits for any more. Real kernels."""
 
 from __future__ import annotations
 
 import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import psutil
 import pytest
+from jupyter_client.kernelspec import KernelSpecManager
 
+from jupyter_exec_ext.executors.jupyter import JupyterCodeExecutor
 from jupyter_exec_ext.kernels.client import JupyterClient
+from jupyter_exec_ext.models import CodeBlock
+
+Make = Callable[..., Awaitable[JupyterCodeExecutor]]
 
 
 @pytest.mark.parametrize("seconds", [0, 0.001, 0.005])
@@ -28,3 +37,45 @@ async def test_a_start_that_is_cancelled_leaves_no_kernel_and_a_manager_that_can
     assert [kernel["id"] for kernel in await client.list()] == [kept]
     await client._multi.shutdown_all(now=True)
     assert psutil.Process().children() == before
+
+
+PIECES, SIZE = 1000, 100_000
+FLOOD = f"import os\nfor n in range({PIECES}): print(f'{{n:<{SIZE}}}', flush=True)"
+
+
+async def test_what_is_printed_faster_than_it_is_read_waits_in_the_kernel(make: Make) -> None:
+    # given
+    executor = await make(output_limit=2 * PIECES * SIZE)
+    before = psutil.Process().memory_info().rss
+    run = asyncio.create_task(executor.execute_code_blocks([CodeBlock(code=FLOOD)]))
+    await asyncio.sleep(0.05)
+    # when: nobody reads for a while
+    time.sleep(1.5)
+    grown = psutil.Process().memory_info().rss - before
+    # then: 100 MB would be here without a limit, and all of it comes
+    result = await run
+    assert grown < 40_000_000
+    assert result.outcome.status == "ok"
+    assert [int(line) for line in result.output.splitlines()] == list(range(PIECES))
+
+
+async def test_a_kernel_that_cannot_keep_its_output_is_not_made_to_wait_with_it(
+    make: Make, specs: KernelSpecManager, caplog: pytest.LogCaptureFixture
+) -> None:
+    # given: one whose socket for output has its usual mark
+    spec = specs.get_kernel_spec("python3")
+    folder = Path(specs.kernel_dirs[0], "narrow")
+    folder.mkdir()
+    lines = ["import zmq; zmq.SNDHWM = None"]
+    argv = [*spec.argv, f"--IPKernelApp.exec_lines={lines}"]
+    text = {"argv": argv, "language": "python", "display_name": "Narrow"}
+    (folder / "kernel.json").write_text(json.dumps(text))
+    # when
+    executor = await make("narrow", output_limit=2 * PIECES * SIZE)
+    run = asyncio.create_task(executor.execute_code_blocks([CodeBlock(code=FLOOD)]))
+    await asyncio.sleep(0.05)
+    time.sleep(1.5)
+    result = await run
+    # then
+    assert "messages: RuntimeError('more than 1,000 messages cannot wait to be sent')" in caplog.text
+    assert [int(line) for line in result.output.splitlines()] == list(range(PIECES))
