@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["furnish", "startup_code", "warm"]
 
-#: Messages of a furnished kernel that may wait here to be read; with those of the largest size, some 20 MB.
+#: Messages of a furnished kernel that may wait here to be read, besides those in the system's buffers.
 AHEAD = 100
 #: The beginnings of the lines in which the code below says what could be done, and what not.
 _PARTS = ("pipes:", "threads:", "messages:")
@@ -48,20 +48,47 @@ _furnish("threads", _start)
 del _start
 """
 
-# A PUB socket drops what is more than this many messages ahead of whoever reads, 1,000 by default: fewer than
-# a cell can print on a busy machine before the thread that sends gets its turn. That thread has the socket.
+# A PUB socket drops what is more than 1,000 messages ahead of whoever reads: fewer than a cell can print on a
+# busy machine. With a larger mark, a gigabyte that is printed would be a gigabyte of the kernel's memory. So
+# the thread that sends waits, and with it who prints; not for a reader that has stopped reading: then the
+# socket drops, as it would have by itself, until the cell has ended, which says so.
+# What that thread has itself do next it tells itself through a socket, which holds 2,000 such messages and
+# then waits for ever for the thread to read them. Its loop needs none.
 _MESSAGES = """
 def _messages():
-    import threading, zmq
-    thread, tried, made = get_ipython().kernel.iopub_thread, threading.Event(), []
-    def make_room():
+    import sys, threading, zmq
+    shell, tried, worked, missed = get_ipython(), threading.Event(), [], []
+    thread = shell.kernel.iopub_thread
+    send, schedule = thread._really_send, thread.schedule
+    def schedule_or_queue(work):
+        if threading.get_ident() != thread.thread.ident:
+            return schedule(work)
+        thread._events.append(work)
+        thread.io_loop.add_callback(thread._handle_event, None)
+    def wait_or_drop(waits):
+        thread.socket.setsockopt(zmq.XPUB_NODROP, waits)
+        thread.socket.setsockopt(zmq.SNDTIMEO, 5000 if waits else -1)
+    def send_in_time(*arguments, **options):
         try:
-            made.append(thread.socket.setsockopt(zmq.SNDHWM, 200000))
+            send(*arguments, **options)
+        except zmq.Again:
+            missed.append(wait_or_drop(0))
+            send(*arguments, **options)
+    def begin():
+        try:
+            worked.append(wait_or_drop(1))
+            thread._really_send, thread.schedule = send_in_time, schedule_or_queue
         finally:
             tried.set()
-    thread.schedule(make_room)
-    if not (tried.wait(5) and made):
-        raise RuntimeError("more than 1,000 messages cannot wait to be sent")
+    def end_cell():
+        if missed:
+            missed.clear()
+            print("[output may be missing: who follows this kernel did not read on for 5 s]", file=sys.stderr)
+            thread.schedule(lambda: wait_or_drop(1))
+    thread.schedule(begin)
+    if not (tried.wait(5) and worked):
+        raise RuntimeError("the socket for output cannot be made to wait")
+    shell.events.register("post_execute", end_cell)
 _furnish("messages", _messages)
 del _messages
 """
@@ -76,7 +103,7 @@ del _messages
 _PIPES = """
 def _pipes():
     import codecs, contextvars, os, select, sys, threading
-    PIECE = 200_000
+    PIECE = 32_000
     def send_in_pieces(stream):
         schedule, buffers, flush = stream._schedule_flush, stream._flush_buffers, stream.flush
         def schedule_or_send():
@@ -189,7 +216,7 @@ async def furnish(
         return
     said = (await run_silently(connection, startup_code(environment.preload, folder=folder))).splitlines()
     if "messages: done" in said:
-        # Only what such a kernel has printed is sure to wait there, and not to be dropped.
+        # Only what such a kernel has printed waits there, and is not dropped.
         connection.limit(AHEAD)
     wrong = [line for line in said if line.startswith(_PARTS) and not line.endswith(": done")]
     if environment.is_ipykernel and (wrong or "messages: done" not in said):
