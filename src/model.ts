@@ -16,8 +16,8 @@ export const ENVIRONMENT_EVENT =
  * The environments of this server.
  *
  * The list is read again when the server says that one changed, when JupyterLab lost
- * the connection and, while somebody watches, every so often: an environment that was
- * made by other means has no event.
+ * the connection and, while somebody watches, every so often: a server may be set not to
+ * look by itself for what is made by other means.
  */
 export class EnvironmentsModel implements IEnvironmentsModel, IDisposable {
   constructor(options: EnvironmentsModel.IOptions) {

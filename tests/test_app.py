@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
-import io
 import json
-import logging
 import signal
 import statistics
 import subprocess
@@ -96,71 +92,6 @@ def test_the_schemas_say_what_the_models_say() -> None:
     assert schemas["execution"]["properties"]["status"]["enum"] == [*Status.__args__]
     statuses = Session.model_fields["status"].annotation.__args__  # type: ignore[union-attr]
     assert schemas["session"]["properties"]["status"]["enum"] == [*statuses]
-
-
-async def test_who_ran_what_is_a_jupyter_event(
-    rest: Callable[..., Any], jp_serverapp: ServerApp, jp_logging_stream: Any
-) -> None:
-    # given
-    sink = io.StringIO()
-    jp_serverapp.event_logger.register_handler(logging.StreamHandler(sink))
-    # when
-    execution = read(await rest("POST", "executions", CODE, wait=20), 201)
-    read(await rest("POST", "sessions", {"environment": "local"}), 201)
-    # then
-    events = [json.loads(line) for line in sink.getvalue().splitlines()]
-    ours = [event for event in events if event["__schema__"] == SCHEMAS["execution"]]
-    assert [(event["action"], event["status"]) for event in ours] == [
-        ("created", "queued"),
-        ("started", "running"),
-        ("ended", "ok"),
-    ]
-    for event in ours:
-        assert event["id"] == execution["id"]
-        assert event["environment"] == "local"
-        assert event["code_sha256"] == hashlib.sha256(b"print(1)").hexdigest()
-        assert event["user"]
-        assert "print(1)" not in json.dumps(event)
-    assert len({event["user"] for event in ours}) == 1
-    assert {event["action"] for event in events if event["__schema__"] == SCHEMAS["session"]} >= {"created"}
-    assert "was not emitted" not in jp_logging_stream.getvalue()
-
-
-async def test_an_environment_that_comes_and_goes_is_a_jupyter_event(
-    rest: Callable[..., Any], jp_serverapp: ServerApp
-) -> None:
-    # given
-    sink = io.StringIO()
-    jp_serverapp.event_logger.register_handler(logging.StreamHandler(sink))
-    # when
-    read(await rest("POST", "environments", {"kind": "venv", "name": "venv:seen"}), 201)
-    await rest("GET", "environments/venv:seen/events")
-    await rest("GET", "environments")
-    await rest("DELETE", "environments/venv:seen")
-    await rest("GET", "environments")
-    await asyncio.sleep(0.1)
-    # then
-    events = [json.loads(line) for line in sink.getvalue().splitlines()]
-    ours = [event for event in events if event["__schema__"] == SCHEMAS["environment"]]
-    assert {event["name"] for event in ours} == {"venv:seen"}
-    assert [event["action"] for event in ours][0] == "created"
-    assert [event["action"] for event in ours][-1] == "deleted"
-    assert ("changed", "ready") in [(event["action"], event["status"]) for event in ours]
-
-
-async def test_a_sink_that_fails_fails_nothing_else(
-    rest: Callable[..., Any], jp_serverapp: ServerApp
-) -> None:
-    # given
-    class Broken(logging.StreamHandler):  # type: ignore[type-arg]
-        def handle(self, record: Any) -> bool:
-            raise RuntimeError("no space left")
-
-    jp_serverapp.event_logger.register_handler(Broken(io.StringIO()))
-    # when
-    execution = read(await rest("POST", "executions", CODE, wait=20), 201)
-    # then
-    assert execution["status"] == "ok"
 
 
 async def test_executions_are_counted_on_the_metrics_page(

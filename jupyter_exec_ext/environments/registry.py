@@ -60,6 +60,7 @@ class EnvironmentRegistry(EnvironmentSettings):
         self._discovery = self._make_discovery()
         self._known: dict[str, PythonEnvironment] = {}
         self._local = SystemPythonEnvironment(**self._options("local"))
+        self._watching: asyncio.Task[None] | None = None
         self._maker = EnvironmentMaker(
             self._store,
             self.usage,
@@ -91,6 +92,18 @@ class EnvironmentRegistry(EnvironmentSettings):
         if self._discovery is not None:
             await asyncio.to_thread(self._discovery.look_around, _START_SECONDS)
         self._refresh()
+        if self._discovery is not None and self.discover_seconds:
+            self._watching = asyncio.create_task(self._watch(self._discovery))
+
+    async def _watch(self, discovery: Discovery) -> None:
+        """Notice what comes and goes on disk, also while nobody asks; the walk itself is in a thread."""
+        while True:
+            await asyncio.sleep(self.discover_seconds)
+            try:
+                await asyncio.to_thread(discovery.look_around, _START_SECONDS)
+                self._refresh(0.0)
+            except Exception:
+                self.log.exception("The look for environments failed; the next one is in a while.")
 
     def list(self) -> Environments:
         """Return all environments as they are now, in milliseconds: nothing is started to know it."""
@@ -126,11 +139,11 @@ class EnvironmentRegistry(EnvironmentSettings):
             described.spec["guarantee"] = self.guarantee
         return described
 
-    def _refresh(self) -> None:
-        """Bring `_known` up to date, by files."""
+    def _refresh(self, seconds: float = _LIST_SECONDS) -> None:
+        """Bring `_known` up to date, by files; it may look for new ones for so many seconds."""
         found: dict[str, PythonEnvironment] = {"local": self._local, **self._maker.environments()}
         if self._discovery is not None:
-            for name, prefix in sorted(self._discovery.look(found.keys(), _LIST_SECONDS).items()):
+            for name, prefix in sorted(self._discovery.look(found.keys(), seconds).items()):
                 found[name] = self._discovered(name, prefix)
         for label, spec in self.kernelspecs().items():
             found[f"kernel:{label}"] = self._kernel(f"kernel:{label}", spec)
@@ -228,5 +241,8 @@ class EnvironmentRegistry(EnvironmentSettings):
         return preparation.read(since)
 
     async def stop(self) -> None:
-        """Break off what is being prepared, and wait until nothing of it is left."""
+        """Look no further; break off what is being prepared, and wait until nothing of it is left."""
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
         await self._maker.stop()

@@ -31,6 +31,12 @@ class EnvironmentSettings(LoggingConfigurable):
         config=True
     )
     discover_folders = Integer(5000, min=1, help="How many folders are searched at most.").tag(config=True)
+    discover_seconds = Float(
+        15.0,
+        min=0.0,
+        help="Seconds between two looks for environments that come and go on disk, so that who follows the "
+        "server's events is told of them; 0: only when somebody asks for the list.",
+    ).tag(config=True)
     conda_roots = List(Unicode(), help="Conda installations besides the known ones.").tag(config=True)
     env_allow = List(
         Unicode(),
