@@ -24,6 +24,8 @@ Only `handlers` knows which HTTP status belongs to which error.
 
 from __future__ import annotations
 
+import errno
+
 __all__ = [
     "Conflict",
     "EnvironmentFailed",
@@ -40,7 +42,11 @@ __all__ = [
     "Unavailable",
     "UnknownEnvironment",
     "UnknownLanguage",
+    "by_system",
 ]
+
+#: What says that this machine, or this server's share of it, is used up for now.
+_USED_UP = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN})
 
 
 class ExecError(Exception):
@@ -152,3 +158,12 @@ class KernelDied(SessionLost):
     def __init__(self, message: str, *, code: int | None = None) -> None:
         super().__init__(message)
         self.code = code
+
+
+def by_system(what: str, error: OSError) -> ExecError:
+    """The error for what the system has refused: `Unavailable` where it may not refuse it later."""
+    why = error.strerror or str(error)
+    if error.errno in _USED_UP:
+        return Unavailable(f"{what}: {why}; end something, or try again later.")
+    where = f" ({str(error.filename)[:200]!r})" if error.filename is not None else ""
+    return EnvironmentFailed(f"{what}: {why}{where}.")

@@ -79,8 +79,10 @@ class Outcome:
 
     def apply(self, execution: Execution) -> None:
         """Write this outcome into an execution's record."""
-        for name in ("status", "exit_code", "verdict", "code_files", "output_files"):
+        for name in ("status", "exit_code", "verdict", "output_files"):
             setattr(execution, name, getattr(self, name))
+        # An end that no executor told of knows none.
+        execution.code_files = self.code_files or execution.code_files
         # Where the run was broken off, only the record knows.
         execution.truncated = bool(execution.truncated or self.truncated)
         if execution.truncated and "output" not in self.verdict.limits_hit:

@@ -215,8 +215,9 @@ def test_sigterm_stops_the_extension_and_leaves_nothing(live_server: Callable[..
 def test_sigkill_loses_no_output_that_was_flushed(live_server: Callable[..., Any]) -> None:
     # given
     server = live_server()
-    code = "import time\nprint('begun', flush=True)\ntime.sleep(600)"
+    code = "# filename: kept.py\nimport time\nprint('begun', flush=True)\ntime.sleep(600)"
     running = server.call("POST", "executions?wait=2", {"code": code, "language": "python"})
+    assert [Path(file).name for file in running["code_files"]] == ["kept.py"]
     children = psutil.Process(server.process.pid).children(recursive=True)
     # when
     server.stop(signal.SIGKILL)
@@ -226,6 +227,7 @@ def test_sigkill_loses_no_output_that_was_flushed(live_server: Callable[..., Any
     again = live_server()
     record = again.call("GET", f"executions/{running['id']}")
     assert (record["status"], record["output"]) == ("lost", "begun\n")
+    assert record["code_files"] == running["code_files"]
     assert record["verdict"]["cause"]
     again.stop()
     assert record["status"] in ENDED

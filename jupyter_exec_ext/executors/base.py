@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from ..environments.base import PythonEnvironment
 from ..environments.system import SystemPythonEnvironment
-from ..errors import InvalidRequest
+from ..errors import EnvironmentFailed, InvalidRequest
 from ..events import Event, Outcome, Transcript
 from ..models import CodeBlock
 
-__all__ = ["CodeExecutor", "CodeResult", "RunOptions", "checked"]
+__all__ = ["CodeExecutor", "CodeResult", "RunOptions", "checked", "real_folder"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,17 @@ class RunOptions:
     allow_stdin: bool = False
     stop_on_error: bool = True
     late: Callable[[Event], None] | None = None
+
+
+def real_folder(path: str | os.PathLike[str]) -> Path:
+    """A working directory, links resolved. Raises `EnvironmentFailed` where it changes meanwhile."""
+    try:
+        return Path(path).resolve()
+    except (OSError, RuntimeError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise EnvironmentFailed(
+            f"The working directory {os.fspath(path)} cannot be reached: {why}."
+        ) from error
 
 
 def checked(blocks: Sequence[CodeBlock], options: RunOptions | None) -> RunOptions:

@@ -14,13 +14,13 @@ from ..blocks import file_name_of
 from ..environments.base import PythonEnvironment
 from ..errors import (
     Conflict,
-    EnvironmentFailed,
     ExecError,
     InvalidRequest,
     ProtocolError,
     Refused,
     SessionLost,
     UnknownLanguage,
+    by_system,
 )
 from ..events import Event
 from ..languages import Language
@@ -28,7 +28,7 @@ from ..models import CodeBlock
 from ..pathfolder import fresh, real_above, remove_path
 from ..supervisor.client import SupervisorClient
 from ..text import shown
-from .base import CodeExecutor, RunOptions, checked
+from .base import CodeExecutor, RunOptions, checked, real_folder
 from .blockrun import BlockRun
 from .execution import Execution
 from .turns import RunTurn
@@ -73,7 +73,7 @@ class CommandLineCodeExecutor(WorkspaceFiles, CodeExecutor):
         fork: bool = True,
     ) -> None:
         self.environment = environment
-        self.workspace = Path(workspace).resolve()
+        self.workspace = real_folder(workspace)
         self.output_limit, self.grace, self.fork = output_limit, grace, fork
         self._private = real_above(private) if private is not None else None
         self._own_private = private is None
@@ -111,9 +111,8 @@ class CommandLineCodeExecutor(WorkspaceFiles, CodeExecutor):
             # Not in a thread, which would go on, and make it, after we are cancelled and it is removed.
             fresh(self._private)
         except OSError as error:
-            raise EnvironmentFailed(
-                f"The session's private directory {shown(self._private)} cannot be used: {error.strerror}."
-            ) from error
+            what = f"The session's private directory {shown(self._private)} cannot be used"
+            raise by_system(what, error) from error
         self._spoiled = False
         try:
             self._client = await self._connect(self._private)

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 from collections.abc import AsyncGenerator, Sequence
-from pathlib import Path
 from typing import Literal
 
 from ..environments.kernel import KernelEnvironment
@@ -18,7 +17,7 @@ from ..kernels.pool import KernelPool
 from ..kernels.startup import furnish
 from ..languages import Language
 from ..models import CodeBlock
-from .base import CodeExecutor, RunOptions, checked
+from .base import CodeExecutor, RunOptions, checked, real_folder
 from .kernelrun import KernelRun
 from .outputfiles import checked_directory
 from .turns import RunTurn
@@ -73,7 +72,7 @@ class JupyterCodeExecutor(CodeExecutor):
         output_dir: str | os.PathLike[str] | None = None,
     ) -> None:
         self.environment = environment
-        self.workspace = Path(workspace).resolve()
+        self.workspace = real_folder(workspace)
         self.output_limit, self.on_timeout, self.interrupt_grace = output_limit, on_timeout, interrupt_grace
         self.output_dir = checked_directory(output_dir)
         self.attached = kernel_id is not None

@@ -90,11 +90,18 @@ def still_there(folder: Path, found: Path | None = None) -> None:
     `found` is what an executor has made of it: it resolves links, too, and a link that was there for an
     instant must not bind a session to what it led to.
     """
-    if (Path(os.path.realpath(folder)) if found is None else found) != folder:
+    if (_real(folder) if found is None else found) != folder:
         raise EnvironmentFailed(
             f"The working directory {folder} was replaced by a link, or one above it was, and links are not "
             "followed; put the directory back."
         )
+
+
+def _real(folder: Path) -> Path | None:
+    try:
+        return Path(os.path.realpath(folder))
+    except OSError:
+        return None  # it became a link, or another thing, while it was looked at
 
 
 def _is_windows_absolute(path: str) -> bool:

@@ -161,6 +161,9 @@ class LiveExecution:
         if event.type == "status":
             self.execution.status = event.data["status"]
             self._event_log.update(self.execution)
+        if event.type == "block" and event.data.get("file") not in (None, *self.execution.code_files):
+            self.execution.code_files.append(event.data["file"])
+            self._event_log.update(self.execution)
         self._append(event)
         await self._event_log.drain()
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from ..errors import EnvironmentFailed, ExecError, SessionLost
+from ..errors import EnvironmentFailed, ExecError, SessionLost, by_system
 from ..executors.base import CodeExecutor
 from .deadlines import GivenUp, Patience, within
 
@@ -153,6 +153,8 @@ class Instance:
     def _failure(self, verb: str, error: Exception) -> ExecError:
         if isinstance(error, ExecError):
             return error
+        if isinstance(error, OSError) and error.errno is not None:
+            return by_system(f"The environment {self._environment} did not {verb}", error)
         self._logger.error("The environment %s did not %s.", self._environment, verb, exc_info=error)
         return EnvironmentFailed(
             f"The environment {self._environment} did not {verb} ({type(error).__name__}: {error})."

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, cast
 
-from ..errors import EnvironmentFailed, ExecError, ProtocolError, SessionLost
+from ..errors import EnvironmentFailed, ExecError, ProtocolError, SessionLost, by_system
 from . import frames
 from .channel import Channel, frames_broken
 from .process import PipeWriter, ThreadedProcess, start_process
@@ -70,7 +70,9 @@ class SupervisorClient:
             # asyncio, cancelled in here, may wait for ever for pipes that it has not connected yet.
             cancelled = await _uncancelled(starting)
             client = cls(starting.result())
-        except (OSError, ValueError) as error:
+        except OSError as error:
+            raise by_system("The supervisor could not be started", error) from error
+        except ValueError as error:
             raise EnvironmentFailed(f"The supervisor could not be started: {error}.") from error
         try:
             if cancelled is not None:
