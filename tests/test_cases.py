@@ -22,12 +22,10 @@ from harness.cases import KERNEL, PLACES, Case, all_cases
 from harness.contract import check_files, check_readings, check_result
 from harness.library import Library
 from harness.rest import Rest
-from harness.server import LiveServer, contained, room
+from harness.server import LiveServer, needs_room, room
 from harness.watch import Sampler, settled
 
-pytestmark = pytest.mark.skipif(
-    not contained(), reason="no PID namespace can be made here, so the end of these programs is not certain"
-)
+pytestmark = needs_room
 
 CASES = list(all_cases())
 VENV = "venv:cases"

@@ -14,12 +14,10 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from harness.server import LiveServer, contained, room
+from harness.server import LiveServer, needs_room, room
 from harness.watch import MEBIBYTE, Sampler
 
-pytestmark = pytest.mark.skipif(
-    not contained(), reason="no PID namespace can be made here, so the end of these programs is not certain"
-)
+pytestmark = needs_room
 
 #: A room stays for so long after its server's end, so that what is left of it can be seen.
 LINGER = 20.0
