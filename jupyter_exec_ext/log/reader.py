@@ -12,7 +12,7 @@ import stat
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -56,6 +56,7 @@ class Reader:
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="exec-log-reader")
         self._local = threading.local()
         self._desks: list[_Desk] = []
+        self._reading: set[Future[Any]] = set()
 
     async def run(self, work: Callable[..., T], *arguments: Any, default: T) -> T:
         """Call ``work(connection, *arguments)`` in a thread; `default` where there is no log on disk.
@@ -65,8 +66,10 @@ class Reader:
         Unavailable
             Where the file cannot be read.
         """
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, self._run, work, arguments, default)
+        future = self._pool.submit(self._run, work, arguments, default)
+        self._reading.add(future)
+        future.add_done_callback(self._reading.discard)
+        return await asyncio.wrap_future(future)
 
     def _run(self, work: Callable[..., T], arguments: tuple[Any, ...], default: T) -> T:
         for _ in range(_ATTEMPTS):
@@ -126,10 +129,15 @@ class Reader:
             with desk.lock:
                 desk.close()
 
-    async def close(self) -> None:
-        """Wait for what is being read, and close the connections."""
-        await asyncio.to_thread(self._pool.shutdown)
-        self.renew()
+    async def close(self, seconds: float) -> None:
+        """Close the connections, after what is being read; that is left alone after so many seconds."""
+        await asyncio.to_thread(self._close, seconds)
+
+    def _close(self, seconds: float) -> None:
+        left = wait(list(self._reading), seconds).not_done
+        self._pool.shutdown(wait=not left)
+        if not left:
+            self.renew()
 
 
 def _is_file(path: Path) -> bool:

@@ -15,10 +15,10 @@ from urllib.parse import quote
 
 from .entry import Entry
 from .place import Files, files_at, leads_away
-from .record import Row
+from .record import Delete, Operation, Row
 from .stored import FIT, LAST_SEQUENCE, RUN_OUT, SHIFT, as_text, lost_entry
 
-__all__ = ["Change", "Replaced", "Store", "doom", "is_damage", "is_locked"]
+__all__ = ["Replaced", "Store", "doom", "is_damage", "is_locked"]
 
 VERSION = 1
 _SCHEMA = """
@@ -153,8 +153,9 @@ class Store:
 
     # ---- batches
 
-    def apply(self, changes: Iterable[Change], deleted: Iterable[str]) -> None:
+    def apply(self, batch: Iterable[Operation | Delete]) -> None:
         """Write a batch, all or nothing. Writing it again does no harm."""
+        changes, deleted = _gathered(batch)
         self.transaction(lambda: self._apply(changes, deleted))
 
     def _apply(self, changes: Iterable[Change], deleted: Iterable[str]) -> None:
@@ -229,6 +230,23 @@ class Store:
             "INSERT OR IGNORE INTO events VALUES (?, ?, ?)",
             [(sequence * SHIFT + number, *lost_entry()) for number in range(1, first)],
         )
+
+
+def _gathered(batch: Iterable[Operation | Delete]) -> tuple[Iterable[Change], list[str]]:
+    """What a batch does to each execution, and which ones it deletes."""
+    changes: dict[str, Change] = {}
+    deleted = []
+    for operation in batch:
+        if isinstance(operation, Delete):
+            deleted.append(operation.execution)
+            continue
+        change = changes.get(operation.row.id)
+        if change is None:
+            change = changes[operation.row.id] = Change(operation.row, whole=operation.record.whole)
+        change.row = operation.row
+        if operation.entry is not None:
+            change.entries.append(operation.entry)
+    return changes.values(), deleted
 
 
 def _connect(path: Path) -> sqlite3.Connection:
