@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from .entry import Entry, decode
 from .record import end_of
-from .stored import COLUMNS, LAST_SEQUENCE, MOST, SHIFT, Stored, as_text, lost_entry, outline_of
+from .stored import COLUMNS, LAST_SEQUENCE, MOST, SHIFT, Stored, as_text, lost_entry, missing, outline_of
 
 __all__ = ["COPIED", "complete", "damaged_executions"]
 
@@ -37,8 +37,7 @@ def complete(entries: list[Entry], cursor: int) -> list[Entry]:
         return entries
     filled: list[Entry] = []
     for entry in entries:
-        missing = range(max(cursor + 1, entry.number - MOST), entry.number)
-        filled += [Entry(number, *lost_entry()) for number in missing]
+        filled += [Entry(number, *lost_entry()) for number in missing(cursor, entry.number)]
         filled.append(entry)
         cursor = entry.number
         if len(filled) > MOST:  # who reads on gets the rest
