@@ -23,6 +23,7 @@ from .notice import Notice, Observer, Telling, notice_of
 from .reader import Reader
 from .record import Delete, Operation, Record, changed_row, end_json, row_of
 from .upkeep import Limits
+from .watch import Watch
 from .writer import Writer
 
 __all__ = ["EventLog"]
@@ -68,7 +69,7 @@ class EventLog(History):
         Never fails for the disk's sake: see `warning`.
         """
         self._loop = asyncio.get_running_loop()
-        self._reason: str | None = None
+        self._refusal: str | None = None
         self._aside: Path | None = None
         self._since_yield = 0
         self._closed = False
@@ -79,11 +80,13 @@ class EventLog(History):
         self._writer = Writer(path, server, min(self.flush_interval, 0.04), limits, self, self.log, below)
         self._memory = Memory(self._writer, self.max_memory, self._evicted)
         self._telling = Telling(self.observers, self.log)
+        self._watch = Watch(self._writer, self._settle_state, self.log)
         self._reader = Reader(path, self._writer)
         self._documents = WeakValueDictionary()
         self._late = Late(self._memory, self._read_again, self._forget_document, self.log)
         self._removed = self._saved = False
         self._writer.start()
+        self._watch.start()
         await asyncio.to_thread(self._writer.opened.wait, _OPEN_SECONDS)
 
     async def close(self) -> None:
@@ -94,13 +97,19 @@ class EventLog(History):
             await asyncio.wait_for(self._late.finish(), _CLOSE_SECONDS)
         self._closed = True
         self._writer.hurry()
-        await self._reader.close()  # before the writer: the last to close tidies the files up
+        await self._reader.close(_CLOSE_SECONDS)  # before the writer: the last to close tidies the files up
         self._writer.end()
         await asyncio.to_thread(self._writer.join, _CLOSE_SECONDS)
+        self._watch.stop()
         await self._telling.finish(_CLOSE_SECONDS)
         for record in self._memory.records.values():
             record.wake()
         self._set_state("it is closed", self._aside)
+
+    @property
+    def _reason(self) -> str | None:
+        """Why nothing comes to disk, where that is so."""
+        return self._watch.reason or self._refusal
 
     @property
     def warning(self) -> str | None:
@@ -261,8 +270,11 @@ class EventLog(History):
             self._loop.call_soon_threadsafe(function)
 
     def _set_state(self, reason: str | None, aside: Path | None) -> None:
-        self._reason, self._aside = reason, aside
-        self._memory.stuck = reason is not None
+        self._refusal, self._aside = reason, aside
+        self._settle_state()
+
+    def _settle_state(self) -> None:
+        self._memory.stuck = self._reason is not None
         self._memory.notify()
 
 

@@ -78,6 +78,9 @@ class Memory:
         record = self.records.get(execution_id)
         if record is not None:
             self._drop(record)
+        self._remove(execution_id)
+
+    def _remove(self, execution_id: str) -> None:
         self.deleted.add(execution_id)
         self._put += 1
         self._writer.put(Delete(execution_id))
@@ -100,6 +103,9 @@ class Memory:
             elif not operation.record.dropped:
                 self._settle(operation)
                 touched.add(operation.record)
+            elif not operation.record.whole and operation.row.id not in self.deleted:
+                # It was forgotten while it was being written: what came to disk must not look as if it ran.
+                self._remove(operation.row.id)
         for record in touched:
             record.trim(_TAIL_BYTES)
             if record.ended and record.unwritten == 0:
@@ -155,6 +161,17 @@ class Memory:
     def _shed(self) -> None:
         """Keep within bounds: forget whole executions that have ended, then the content of large outputs."""
         goal = self._most * 3 // 4
+        self._shed_ended(goal)
+        self._writer.forget()
+        for record in self.records.values():
+            for entry in record.tail[max(0, record.flushed - record.base) :]:
+                if self.unwritten_bytes <= goal:
+                    return
+                freed = entry.shed()
+                self.unwritten_bytes -= freed
+                record.tail_bytes -= freed
+
+    def _shed_ended(self, goal: int) -> None:
         for record in [record for record in self.records.values() if record.ended]:
             if self.unwritten_bytes <= goal:
                 return
@@ -166,10 +183,3 @@ class Memory:
             else:
                 self._drop(record)
             self._evicted(record)
-        for record in self.records.values():
-            for entry in record.tail[max(0, record.flushed - record.base) :]:
-                if self.unwritten_bytes <= goal:
-                    return
-                freed = entry.shed()
-                self.unwritten_bytes -= freed
-                record.tail_bytes -= freed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import sqlite3
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any, NamedTuple
 
 from pydantic_core import to_json
@@ -24,6 +25,8 @@ from .stored import (
     entry_of,
     execution_of,
     last_of,
+    lost_entry,
+    missing,
     outline_of,
     time_of,
 )
@@ -46,6 +49,9 @@ __all__ = [
 
 #: Characters of code after which a page of a list ends, so that a few long ones do not fill the memory.
 PAGE_CODE = 2 * 1024 * 1024
+# Entries in the place of missing ones in one record, beside one for each that is there: a few rows far from
+# each other must not become very many.
+_MOST_LOST = 10_000
 
 
 class Filter(NamedTuple):
@@ -104,7 +110,7 @@ def _end(db: sqlite3.Connection, row: Stored, data: Any) -> Entry:
 
 
 def whole(db: sqlite3.Connection, execution: str, until: int) -> Iterator[Entry]:
-    """All entries up to a number, as they are asked for."""
+    """All entries up to a number, as they are asked for, with one in the place of each that is missing."""
     row = _row(db, execution)
     if row is None:
         return
@@ -113,8 +119,14 @@ def whole(db: sqlite3.Connection, execution: str, until: int) -> Iterator[Entry]
         "SELECT id, type, data FROM events WHERE id > ? AND id <= ? ORDER BY id",
         (low, low + min(until, LAST_NUMBER)),
     )
-    for key, type_, data in rows:
-        yield entry_of(key - low, type_, data)
+    found = (entry_of(key - low, type_, data) for key, type_, data in rows)
+    cursor, room = 0, _MOST_LOST
+    for number, entry in chain(((entry.number, entry) for entry in found), [(until + 1, None)]):
+        gap = missing(cursor, number)[:room]
+        yield from (Entry(lost, *lost_entry()) for lost in gap)
+        if entry is not None:
+            yield entry
+        cursor, room = number, room + 1 - len(gap)
 
 
 def load(db: sqlite3.Connection, execution: str) -> Execution | None:

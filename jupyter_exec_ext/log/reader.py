@@ -6,19 +6,21 @@ In WAL mode readers wait for nobody, and nobody waits for them.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sqlite3
 import stat
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 from ..errors import Unavailable
 from .place import Files, files_at
+from .schema import Schema
 from .store import is_damage
 from .stored import as_text
 from .writer import Writer
@@ -39,10 +41,17 @@ class _Desk:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.connection: sqlite3.Connection | None = None
+        self.schema: Schema | None = None
         self.files: Files | None = None
 
+    def open(self, connection: sqlite3.Connection, files: Files) -> None:
+        self.connection, self.files, self.schema = connection, files, Schema(connection)
+
+    def is_there(self) -> bool:
+        return self.schema is not None and self.schema.is_there()
+
     def close(self) -> None:
-        connection, self.connection, self.files = self.connection, None, None
+        connection, self.connection, self.files, self.schema = self.connection, None, None, None
         if connection is not None:
             connection.close()
 
@@ -56,6 +65,7 @@ class Reader:
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="exec-log-reader")
         self._local = threading.local()
         self._desks: list[_Desk] = []
+        self._reading: set[Future[Any]] = set()
 
     async def run(self, work: Callable[..., T], *arguments: Any, default: T) -> T:
         """Call ``work(connection, *arguments)`` in a thread; `default` where there is no log on disk.
@@ -65,8 +75,10 @@ class Reader:
         Unavailable
             Where the file cannot be read.
         """
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, self._run, work, arguments, default)
+        future = self._pool.submit(self._run, work, arguments, default)
+        self._reading.add(future)
+        future.add_done_callback(self._reading.discard)
+        return await asyncio.wrap_future(future)
 
     def _run(self, work: Callable[..., T], arguments: tuple[Any, ...], default: T) -> T:
         for _ in range(_ATTEMPTS):
@@ -77,8 +89,6 @@ class Reader:
                 failure = error
             if is_damage(failure):
                 self._writer.suspect()
-            if "no such table" in str(failure):  # the writer has not come so far
-                return default
             if files == self._writer.files == files_at(self._path):
                 break
             time.sleep(_PAUSE_SECONDS)  # it is just being begun anew
@@ -89,7 +99,10 @@ class Reader:
         with desk.lock:
             try:
                 connection = self._connection(desk, files)
-                return default if connection is None else work(connection, *arguments)
+                if connection is None:
+                    return default
+                with _transaction(connection):
+                    return work(connection, *arguments) if desk.is_there() else default
             except sqlite3.Error:
                 desk.close()
                 raise
@@ -117,7 +130,7 @@ class Reader:
             return None
         if desk.connection is None or desk.files != files:
             desk.close()
-            desk.connection, desk.files = _connect(self._path), files
+            desk.open(_connect(self._path), files)
         return desk.connection
 
     def renew(self) -> None:
@@ -126,10 +139,26 @@ class Reader:
             with desk.lock:
                 desk.close()
 
-    async def close(self) -> None:
-        """Wait for what is being read, and close the connections."""
-        await asyncio.to_thread(self._pool.shutdown)
-        self.renew()
+    async def close(self, seconds: float) -> None:
+        """Close the connections, after what is being read; that is left alone after so many seconds."""
+        await asyncio.to_thread(self._close, seconds)
+
+    def _close(self, seconds: float) -> None:
+        left = wait(list(self._reading), seconds).not_done
+        self._pool.shutdown(wait=not left)
+        if not left:
+            self.renew()
+
+
+@contextlib.contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All that is read in it is of one moment."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
 
 
 def _is_file(path: Path) -> bool:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from .entry import Entry, decode
 from .record import end_of
-from .stored import COLUMNS, LAST_SEQUENCE, MOST, SHIFT, Stored, as_text, lost_entry, outline_of
+from .stored import COLUMNS, LAST_SEQUENCE, MOST, SHIFT, Stored, as_text, lost_entry, missing, outline_of
 
 __all__ = ["COPIED", "complete", "damaged_executions"]
 
@@ -21,6 +21,11 @@ COPIED = (
     "id, owner, environment, session, status, user, key, body_hash, created_at, ended_at,"
     " last_event, bytes, record"
 )
+_TABLES = {
+    "executions": f"seq, {COPIED}",
+    "events": "id, type, data",
+    "code": "execution, blocks",
+}
 
 
 def complete(entries: list[Entry], cursor: int) -> list[Entry]:
@@ -32,8 +37,7 @@ def complete(entries: list[Entry], cursor: int) -> list[Entry]:
         return entries
     filled: list[Entry] = []
     for entry in entries:
-        missing = range(max(cursor + 1, entry.number - MOST), entry.number)
-        filled += [Entry(number, *lost_entry()) for number in missing]
+        filled += [Entry(number, *lost_entry()) for number in missing(cursor, entry.number)]
         filled.append(entry)
         cursor = entry.number
         if len(filled) > MOST:  # who reads on gets the rest
@@ -57,11 +61,27 @@ def damaged_executions(path: Path) -> Iterator[Found]:
     db = sqlite3.connect(name, uri=True, isolation_level=None)
     db.text_factory = as_text
     try:
+        _hide(db)
         for sequence in _sequences(db):
             with contextlib.suppress(sqlite3.Error):
                 yield _found(db, sequence)
     finally:
         db.close()
+
+
+def _hide(db: sqlite3.Connection) -> None:
+    """Put an empty table before what is no table with our columns in it: to read it may take for ever."""
+    for name, columns in _TABLES.items():
+        with contextlib.suppress(sqlite3.Error):
+            if not _is_table(db, name, columns):
+                db.execute(f"CREATE TEMP TABLE {name} ({columns})")
+
+
+def _is_table(db: sqlite3.Connection, name: str, columns: str) -> bool:
+    # Views and virtual tables have no pages of their own; what is computed is in no list of columns.
+    query = "SELECT 1 FROM main.sqlite_master WHERE lower(name) = ? AND type = 'table' AND rootpage > 0"
+    there = {column for _, column, *_ in db.execute(f"PRAGMA main.table_info({name})")}
+    return db.execute(query, (name,)).fetchone() is not None and there.issuperset(columns.split(", "))
 
 
 def _sequences(db: sqlite3.Connection) -> list[int]:

@@ -1,4 +1,4 @@
-"""The SQLite side of the log: one schema, and the statements of the writer and of the readers.
+"""The SQLite side of the log: the statements of the writer.
 
 Everything here blocks and runs in threads. An event's key is its execution's sequence number
 times 2**32 plus its own number, so that a replay is one walk along the table's own tree.
@@ -15,29 +15,14 @@ from urllib.parse import quote
 
 from .entry import Entry
 from .place import Files, files_at, leads_away
-from .record import Row
+from .record import Delete, Operation, Row
+from .schema import Schema, format_of, is_newer
 from .stored import FIT, LAST_SEQUENCE, RUN_OUT, SHIFT, as_text, lost_entry
 
-__all__ = ["Change", "Replaced", "Store", "doom", "is_damage", "is_locked"]
+__all__ = ["Replaced", "Store", "doom", "is_damage", "is_locked"]
 
-VERSION = 1
-_SCHEMA = """
-CREATE TABLE executions (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, owner TEXT NOT NULL,
-    environment TEXT NOT NULL, session TEXT, status TEXT NOT NULL, user TEXT NOT NULL,
-    key TEXT, body_hash TEXT, created_at TEXT NOT NULL, ended_at TEXT,
-    last_event INTEGER NOT NULL, bytes INTEGER NOT NULL, record BLOB NOT NULL);
-CREATE INDEX executions_created ON executions (created_at, id);
-CREATE INDEX executions_key ON executions (key) WHERE key IS NOT NULL;
-CREATE INDEX executions_live ON executions (owner) WHERE ended_at IS NULL;
-CREATE INDEX executions_ended ON executions (ended_at) WHERE ended_at IS NOT NULL;
-CREATE TABLE code (execution INTEGER PRIMARY KEY, blocks BLOB NOT NULL);
-CREATE TABLE events (id INTEGER PRIMARY KEY, type TEXT NOT NULL, data BLOB NOT NULL);
-CREATE TABLE garbage (execution INTEGER PRIMARY KEY);
-"""
-
-# What SQLite says of a file that is not what was written; a block may have taken a table away, too.
-_DAMAGE = ("malformed", "not a database", "no such table", "no such column", "has no column")
+# What SQLite says of a file that is not what was written.
+_DAMAGE = ("malformed", "not a database")
 
 
 class Replaced(OSError):
@@ -75,6 +60,7 @@ class Store:
         #: What is open here; None while it is being opened.
         self.files: Files | None = None
         self.db = _connect(path)
+        self._schema = Schema(self.db)
         try:
             self._prepare()
             self.files = files_at(path)
@@ -102,23 +88,19 @@ class Store:
 
     def _prepare(self) -> None:
         db = self.db
-        version = db.execute("PRAGMA user_version").fetchone()[0]
-        if version > VERSION:
+        version = format_of(db)
+        if is_newer(db):
             raise sqlite3.NotSupportedError(f"it was written by a newer version (format {version})")
         db.execute("PRAGMA synchronous=NORMAL")
         db.execute("PRAGMA journal_size_limit=16777216")
         if version == 0:
             db.execute("PRAGMA auto_vacuum=INCREMENTAL")
         db.execute("PRAGMA journal_mode=WAL")
-        if version == 0:
-            self.transaction(self._create_schema)
+        self._look()
 
-    def _create_schema(self) -> None:
-        # Another server may have been faster.
-        if self.db.execute("PRAGMA user_version").fetchone()[0] == 0:
-            for statement in _SCHEMA.split(";"):
-                self.db.execute(statement)
-            self.db.execute(f"PRAGMA user_version={VERSION}")
+    def _look(self) -> None:
+        """Make the tables, or look whether they are ours still, which each transaction does."""
+        self.transaction(lambda: None)
 
     def transaction(self, body: Callable[[], Any]) -> Any:
         """Run `body` in a transaction that has the write lock from its beginning."""
@@ -127,6 +109,7 @@ class Store:
             # With the lock: another server may have begun a new -wal file, and would not see what goes here.
             if not self.in_place():
                 raise Replaced(f"{self.path} was removed or replaced")
+            self._schema.settle()
             result = body()
             self.db.execute("COMMIT")
         except BaseException:
@@ -138,6 +121,7 @@ class Store:
 
     def check(self) -> None:
         """Raise `sqlite3.DatabaseError` where the file is damaged."""
+        self._look()
         # By a connection of its own: this one would answer from the pages that it has in memory.
         fresh = sqlite3.connect(_uri(self.path), uri=True, timeout=0.25)
         try:
@@ -153,8 +137,9 @@ class Store:
 
     # ---- batches
 
-    def apply(self, changes: Iterable[Change], deleted: Iterable[str]) -> None:
+    def apply(self, batch: Iterable[Operation | Delete]) -> None:
         """Write a batch, all or nothing. Writing it again does no harm."""
+        changes, deleted = _gathered(batch)
         self.transaction(lambda: self._apply(changes, deleted))
 
     def _apply(self, changes: Iterable[Change], deleted: Iterable[str]) -> None:
@@ -229,6 +214,23 @@ class Store:
             "INSERT OR IGNORE INTO events VALUES (?, ?, ?)",
             [(sequence * SHIFT + number, *lost_entry()) for number in range(1, first)],
         )
+
+
+def _gathered(batch: Iterable[Operation | Delete]) -> tuple[Iterable[Change], list[str]]:
+    """What a batch does to each execution, and which ones it deletes."""
+    changes: dict[str, Change] = {}
+    deleted = []
+    for operation in batch:
+        if isinstance(operation, Delete):
+            deleted.append(operation.execution)
+            continue
+        change = changes.get(operation.row.id)
+        if change is None:
+            change = changes[operation.row.id] = Change(operation.row, whole=operation.record.whole)
+        change.row = operation.row
+        if operation.entry is not None:
+            change.entries.append(operation.entry)
+    return changes.values(), deleted
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -40,6 +40,7 @@ __all__ = [
     "execution_of",
     "last_of",
     "lost_entry",
+    "missing",
     "outline_of",
     "time_of",
 ]
@@ -216,6 +217,11 @@ def _type(db: sqlite3.Connection, key: int) -> Any:
 def lost_entry() -> tuple[EventType, bytes]:
     """What stands in the place of an event that cannot be read any more, so that no number is missing."""
     return "stream", encode({**LOST, "time": now()})
+
+
+def missing(cursor: int, number: int) -> range:
+    """The numbers between two events that follow each other, as far as so many can be missing."""
+    return range(max(cursor + 1, number - MOST), number)
 
 
 def entry_of(number: int, kind: Any, data: Any) -> Entry:

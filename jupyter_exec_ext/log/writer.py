@@ -18,13 +18,14 @@ from ..models import new_id
 from .listener import Listener
 from .place import Files, move_aside, prepare
 from .record import Delete, Operation
-from .store import Change, Replaced, Store, is_damage, is_locked
+from .store import Replaced, Store, is_damage, is_locked
 from .upkeep import Limits, Upkeep
 
 __all__ = ["Writer"]
 
-# A program that copies the file holds it for seconds; then the memory should not wait any longer.
-_PATIENCE_SECONDS = 10.0
+# A program that copies the file holds it for a moment. Then no run should wait any longer: one that prints
+# much has to end within 5 seconds of its timeout.
+_PATIENCE_SECONDS = 3.0
 _RETRY_SECONDS = 2.0
 _TIDY_SECONDS = 60.0
 # A check of a file of this size takes a few milliseconds; a larger one is checked when it shows damage.
@@ -69,7 +70,9 @@ class Writer(threading.Thread):
         self._interval, self._limits = interval, limits
         self._listener, self._log = listener, log
         self._queue: deque[Operation | Delete] = deque()
+        self._taking = threading.Lock()
         self._batch: list[Operation | Delete] = []
+        self._busy_since: float | None = None
         self._wake, self._hurry, self._ending = threading.Event(), threading.Event(), threading.Event()
         self._store: Store | None = None
         self._failing_since: float | None = None
@@ -88,6 +91,11 @@ class Writer(threading.Thread):
         if not self._wake.is_set():
             self._wake.set()
 
+    def forget(self) -> None:
+        """Let go of what is queued and not wanted any more: it may be long until the thread looks."""
+        with self._taking:
+            self._queue = deque(filter(_is_wanted, self._queue))
+
     def hurry(self) -> None:
         """Write what is queued without collecting more."""
         self._hurry.set()
@@ -103,6 +111,14 @@ class Writer(threading.Thread):
         """What is open; None where nothing is."""
         store = self._store
         return None if store is None else store.files
+
+    @property
+    def overdue(self) -> str | None:
+        """Why nobody should wait for what it does now, which takes too long; None where all is well."""
+        since = self._busy_since
+        if since is None or time.monotonic() - since <= _PATIENCE_SECONDS:
+            return None
+        return f"a write to {self._path} has not ended after {_PATIENCE_SECONDS:g} seconds"
 
     def suspect(self) -> None:
         """A reader met damage: check the file."""
@@ -144,12 +160,13 @@ class Writer(threading.Thread):
             self._attempt(self._tidy)
 
     def _take(self) -> None:
-        with contextlib.suppress(IndexError):
+        with self._taking, contextlib.suppress(IndexError):
             while True:
                 self._batch.append(self._queue.popleft())
-        self._batch = [o for o in self._batch if isinstance(o, Delete) or not o.record.dropped]
+        self._batch = list(filter(_is_wanted, self._batch))
 
     def _attempt(self, work: Callable[[], None]) -> None:
+        self._busy_since = time.monotonic()
         try:
             work()
         except (sqlite3.Error, OSError, Unavailable) as error:
@@ -157,6 +174,8 @@ class Writer(threading.Thread):
         except Exception as error:  # a thread that died here would lose everything from now on
             self._log.exception("The execution log's writer met something unexpected.")
             self._failed(error)
+        finally:
+            self._busy_since = None
 
     def _write(self) -> None:
         self._take()
@@ -186,19 +205,7 @@ class Writer(threading.Thread):
             self._log.warning("%s was a link; it was removed, and what it leads to is as it was.", link)
 
     def _apply(self, store: Store) -> None:
-        changes: dict[str, Change] = {}
-        deleted = []
-        for operation in self._batch:
-            if isinstance(operation, Delete):
-                deleted.append(operation.execution)
-                continue
-            change = changes.get(operation.row.id)
-            if change is None:
-                change = changes[operation.row.id] = Change(operation.row, whole=operation.record.whole)
-            change.row = operation.row
-            if operation.entry is not None:
-                change.entries.append(operation.entry)
-        store.apply(changes.values(), deleted)
+        store.apply(self._batch)
         done, self._batch = self._batch, []
         self._listener.written(done)
 
@@ -241,7 +248,7 @@ class Writer(threading.Thread):
         patient = now - self._failing_since <= _PATIENCE_SECONDS
         if is_locked(error):
             if not patient:
-                self._tell(f"another program has kept it locked for over {_PATIENCE_SECONDS:.0f} seconds")
+                self._tell(f"another program has kept it locked for over {_PATIENCE_SECONDS:g} seconds")
             return
         replaced = self._store is not None and not self._store.in_place()
         if patient and (replaced or isinstance(error, Replaced)):
@@ -283,3 +290,7 @@ class Writer(threading.Thread):
         else:
             upkeep.recover(self._lease.alive)
             self._tidy_at = time.monotonic() + _TIDY_SECONDS
+
+
+def _is_wanted(operation: Operation | Delete) -> bool:
+    return isinstance(operation, Delete) or not operation.record.dropped

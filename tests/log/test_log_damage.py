@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import sqlite3
 from pathlib import Path
@@ -182,12 +183,34 @@ async def test_events_that_went_away_leave_no_gap_and_no_endless_reader(
     async with open_log() as log:
         (execution,) = await log.list()
         events = [event async for event in log.read(execution.id)]
+        found, parts = await log.get(execution.id), await log.document(execution.id)
 
     assert [event.number for event in events] == list(range(1, 22))
+    # and the record says the same
+    printed = "".join(event.data["text"] for event in events[:-1])
+    assert found.output == json.loads(b"".join(parts))["output"] == printed
     assert [event.type for event in events] == ["stream"] * 20 + ["end"]
     assert events[-1].data["execution"]["status"] == "ok"
     lost = {event.number for event in events if "was damaged" in event.data.get("text", "")}
     assert lost == set(gone) - {21}
+
+
+async def test_rows_far_from_each_other_do_not_fill_the_memory(open_log: Any, log_path: Path) -> None:
+    await written(open_log, 20)
+    with edited(log_path) as db:
+        (key,) = db.execute("SELECT min(id) FROM events").fetchone()
+        db.executemany(
+            "INSERT OR REPLACE INTO events VALUES (?, 'stream', ?)",
+            [(key + 1000 * row, b'{"name":"stdout","text":"x","time":""}') for row in range(1, 2000)],
+        )
+        db.execute("UPDATE executions SET last_event = (SELECT max(id) FROM events) - ? + 2", (key,))
+
+    async with open_log() as log:
+        (execution,) = await log.list()
+        found = await log.get(execution.id)
+
+    assert found.output.count("x") > 1999
+    assert found.output.count("was damaged") < 15_000
 
 
 async def test_what_is_rescued_keeps_every_event_that_can_be_read(open_log: Any, log_path: Path) -> None:
