@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from traitlets import Float, Int, Unicode
 from traitlets.config import LoggingConfigurable
 
-from ..errors import NotFound, QueueFull, Unavailable
+from ..errors import Conflict, NotFound, QueueFull, Unavailable
 from ..events import Outcome
 from ..executors.base import CodeExecutor
 from ..models import Execution, Session, SessionRequest, now
@@ -156,9 +156,13 @@ class SessionManager(LoggingConfigurable):
     async def restart_session(self, session_id: str) -> Session:
         """Begin afresh with empty state: what runs is ``lost``, what is queued runs afterwards.
 
-        Raises `EnvironmentFailed` where it does not start again.
+        Raises `EnvironmentFailed` where it does not start again, and `Conflict`, with nothing done, where
+        it was made for one execution.
         """
         session = self._session(session_id)
+        if not session.kept:
+            # It ends with its execution, which a restart would end: nothing would be left to begin afresh.
+            raise Conflict("The session was made for one execution and ends with it; cancel the execution.")
         await session.restart()
         return session.view()
 

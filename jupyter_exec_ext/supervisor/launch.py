@@ -36,10 +36,13 @@ _WORD = re.compile(r"\{(python|file)\}")
 
 # Variables that an interpreter or its C library reads once, when it starts: too late for a fork.
 _AT_START = re.compile(r"^(PYTHON|LD_|DYLD_|MALLOC_|GLIBC_|LC_|LANG|TZ$|HOME$)")
-# A block that puts folders before the standard library's may hide what this interpreter has loaded.
+# A block that puts folders before the standard library's may hide what this interpreter has loaded. Without
+# preloaded modules a fork would see to it (`unseen`), though it would load anew much of what is loaded here.
 _PATHS = re.compile(
     r"\bsys\s*\.\s*path\b(?!\s*\.\s*append\b)|\bfrom\s+sys\s+import\b[^\n]{0,200}\bpath\b|\baddsitedir\b"
 )
+#: With them, another name for ``sys`` is enough.
+_SYS_AS = re.compile(r"\bimport\b[^\n]{0,200}\bsys\s+as\b|\bfrom\s+sys\s+import\s*\*")
 
 
 class Saved(Exception):
@@ -153,9 +156,11 @@ class Launcher:
             return False
         if self.stale() or self._shadows.hidden(job["first"]) or _PATHS.search(fields["code"]):
             return False
-        # A preloaded module may have read any variable already.
         extra = fields.get("env", {})
-        return not extra if self._config["preload"] else not any(map(_AT_START.match, extra))
+        if self._config["preload"]:
+            # A preloaded module may have read any variable already.
+            return not extra and not _SYS_AS.search(fields["code"])
+        return not any(map(_AT_START.match, extra))
 
     def stale(self) -> bool:
         """Whether what this interpreter was made of has changed: packages installed or upgraded."""

@@ -12,6 +12,7 @@ FIRST as ``sys.path[0]``.
 
 from __future__ import annotations
 
+import builtins
 import sys
 
 TYPE_CHECKING = False
@@ -21,7 +22,29 @@ if TYPE_CHECKING:
 
 _PACKAGE = "_jupyter_exec_supervisor"
 #: What every script finds imported.
-_AT_START = frozenset(sys.modules)
+_AT_START = frozenset(sys.modules) - {"__future__"}
+
+
+class _Recorder:
+    """Notes who imports what while it has the place of ``__import__`` (see `unseen`)."""
+
+    def __init__(self) -> None:
+        self.imports: list[tuple[str, str, str, tuple[str, ...], int]] = []
+        self._import: Any = builtins.__import__
+        builtins.__import__ = self
+
+    def __call__(
+        self, name: str, globals: Any = None, locals: Any = None, fromlist: Any = (), level: int = 0
+    ) -> Any:
+        importer, package = ((globals or {}).get(key) or "" for key in ("__name__", "__package__"))
+        self.imports.append((importer, package, name, tuple(fromlist or ()), level))
+        return self._import(name, globals, locals, fromlist, level)
+
+    def stop(self) -> list[tuple[str, str, str, tuple[str, ...], int]]:
+        """Leave that place; what there was to note."""
+        builtins.__import__ = self._import
+        imports, self.imports = self.imports, []
+        return imports
 
 
 def _load() -> None:
@@ -113,7 +136,7 @@ def _stream(config: dict[str, Any]) -> tuple[int, int]:
     return source, sink
 
 
-def _serve(text: str) -> None:
+def _serve(text: str, recorder: _Recorder) -> None:
     import importlib
     import json
     import os
@@ -122,15 +145,20 @@ def _serve(text: str) -> None:
 
     config = json.loads(text)
     if config.pop("portable", False) or not (hasattr(os, "fork") and hasattr(select, "poll")):
+        recorder.stop()
         importlib.import_module(_PACKAGE + ".portable.loop").serve(*_stream(config), config)
     if config.pop("guard", False):
         _guard()
     source, sink = _stream(config)
     importlib.import_module(_PACKAGE + ".script").reopen_stdin()
+    if config["preload"]:
+        recorder.stop()  # and a fork has all that there is
     preloaded = _preload(config["preload"])
     whole = not preloaded["holds"]
     tree = importlib.import_module(_PACKAGE + ".tree").here()
     loop = importlib.import_module(_PACKAGE + ".loop")
+    if not config["preload"]:
+        importlib.import_module(_PACKAGE + ".unseen").learn(_AT_START, _PACKAGE, recorder.stop())
     hello = {"pid": os.getpid(), "python": platform.python_version(), **preloaded}
     hello["fork"] = importlib.import_module(_PACKAGE + ".script").AVAILABLE and whole
     loop.Supervisor(source, sink, dict(config, whole=whole), tree).serve(hello)
@@ -150,10 +178,11 @@ def _plain(path: str, first: str) -> None:
     importlib.import_module(_PACKAGE + ".portable.script").run(path, first, _PACKAGE)
 
 
+_recorder = None if sys.argv[1].startswith("--") else _Recorder()
 _load()
 if sys.argv[1] == "--script" and not sys.flags.inspect:  # that asks for more once the script has ended
     _script(sys.argv[2], sys.argv[3])
 elif sys.argv[1] in ("--plain", "--script"):
     _plain(sys.argv[2], sys.argv[3])
-else:
-    _serve(sys.argv[1])
+elif _recorder is not None:
+    _serve(sys.argv[1], _recorder)

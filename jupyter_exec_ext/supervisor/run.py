@@ -150,7 +150,7 @@ class Run:
         if asking.unread(stdin):
             return False
         if asking.can_tell():
-            self._asked = asking.waits(self._tree.family(self.pid), os.fstat(stdin).st_ino)
+            self._asked = asking.waits(self._tree.family(self.pid), stdin)
         else:
             self._asked = now - self._spoke >= asking.SILENCE
         if self._asked:

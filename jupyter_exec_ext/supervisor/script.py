@@ -31,7 +31,7 @@ import types
 from collections import deque
 from functools import partial, reduce
 
-from . import ending
+from . import ending, unseen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ def prepare(package: str, at_start: frozenset[str] | None = None) -> None:
     threading: Any = sys.modules.get("threading")
     if threading is not None and hasattr(threading.main_thread(), "_set_native_id"):
         threading.main_thread()._set_native_id()  # CPython leaves it that of the parent
+    unseen.hide()
     ending.thaw()
 
 
@@ -114,6 +115,7 @@ def run(stream: int, path: str, first: str, leave: Callable[[], Any] | None = No
     if not getattr(sys.flags, "safe_path", False) and not sys.flags.isolated:
         sys.path.insert(0, first)
     _refresh()
+    unseen.begin()
     call: Any = partial.__call__
     steps: list[Callable[[], Any]] = [
         partial(_tidy, sys.excepthook),

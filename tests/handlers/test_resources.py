@@ -65,6 +65,24 @@ async def test_a_session_is_interrupted_and_restarted(rest: Callable[..., Any]) 
     assert read(await rest("GET", f"executions/{execution['id']}"))["finished_at"]
 
 
+async def test_a_restart_of_the_session_of_one_execution_is_refused_and_it_runs_on(
+    rest: Callable[..., Any],
+) -> None:
+    # given
+    body = {"code": "import time\nprint(1)\ntime.sleep(60)", "language": "python"}
+    execution = read(await rest("POST", "executions", body, wait=1), 201)
+    (session,) = read(await rest("GET", "sessions"))["sessions"]
+    # when
+    restarted = await rest("POST", f"sessions/{session['id']}/restart")
+    # then
+    assert restarted.code == 409
+    assert json.loads(restarted.body)["reason"] == "conflict"
+    assert "cancel the execution" in json.loads(restarted.body)["message"]
+    assert read(await rest("GET", f"sessions/{session['id']}"))["status"] == "busy"
+    assert read(await rest("GET", f"executions/{execution['id']}"))["status"] == "running"
+    read(await rest("POST", f"executions/{execution['id']}/cancel"))
+
+
 async def test_the_local_environment_is_listed_and_stays(rest: Callable[..., Any]) -> None:
     # when
     environments = read(await rest("GET", "environments"))["environments"]

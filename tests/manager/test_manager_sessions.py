@@ -96,6 +96,22 @@ async def test_an_execution_without_a_session_gets_one_for_as_long_as_it_runs(ho
         ]
 
 
+async def test_the_session_of_one_execution_is_not_restarted_and_nothing_is_done(house: Any) -> None:
+    async with house() as it:
+        execution = await it.submit("print('got', input())", allow_stdin=True)
+        async for event in it.manager.events(execution.id):
+            if event.type == "input_request":
+                break
+        (session,) = it.manager.list_sessions()
+
+        with pytest.raises(Conflict, match="cancel the execution"):
+            await it.manager.restart_session(session.id)
+
+        assert (await it.manager.get(execution.id)).status == "running"
+        await it.manager.send_input(execution.id, "me")
+        assert (await it.manager.wait(execution.id, 20)).output.endswith("got me\n")
+
+
 async def test_a_deleted_session_cancels_what_is_queued_and_what_runs(house: Any) -> None:
     async with house() as it:
         session = await it.session()

@@ -100,7 +100,7 @@ class Executions(RuleBasedStateMachine):
     def restart_a_session(self, number: int) -> None:
         session = self.session(number)
         if session is not None:
-            with contextlib.suppress(NotFound, EnvironmentFailed):
+            with contextlib.suppress(NotFound, EnvironmentFailed, Conflict):
                 self.do(self.house.manager.restart_session(session))
 
     @rule(number=ALL_OF_THEM)

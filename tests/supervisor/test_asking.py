@@ -19,6 +19,13 @@ NODE = """
 const io = require('readline').createInterface({input: process.stdin, output: process.stdout});
 io.question('name? ', name => { console.log('hello ' + name); io.close(); });
 """
+HELLO = "print('hello', sys.stdin.readline(), end='')"
+SELECT = f"""
+import select, sys
+print('name? ', end='')
+select.select([sys.stdin], [], [], 8)
+{HELLO}
+"""
 ASKERS = {
     "python input": ("python", "print('hello ' + input('name? '))", "name? "),
     "python stdin": ("python", "import sys; print('hello', sys.stdin.readline(), end='')", ""),
@@ -38,7 +45,44 @@ ASKERS = {
     ),
     "bash": ("bash", "read -p 'ignored without a terminal' name; echo hello $name", ""),
     "bash with a prompt": ("bash", "printf 'name? '; read name; echo hello $name", "name? "),
+    "bash with a limit of time": ("bash", "printf 'name? '; read -t 5 name; echo hello $name", "name? "),
+    "bash by another number": ("bash", "exec 3<&0 </dev/null; read -u 3 name; echo hello $name", ""),
     "cat": ("bash", "echo hello $(head -1)", ""),
+    "a file": ("python", "print('hello', open('/dev/stdin').readline(), end='')", ""),
+    "splice": (
+        "python",
+        "import ctypes, os\nr, w = os.pipe()\nctypes.CDLL(None).splice(0, None, w, None, 100, 0)\n"
+        "print('hello', os.read(r, 100).decode(), end='')",
+        "",
+    ),
+    "select": ("python", SELECT, "name? "),
+    "select with much else": (
+        "python",
+        "import os; held = [os.open('/dev/null', os.O_RDONLY) for _ in range(500)]\n"
+        "os.dup2(0, 900); os.dup2(held[0], 0)\n"
+        "import select, sys\nselect.select([*os.pipe()[:1], 900], [], [])\n"
+        "print('hello', os.read(900, 100).decode(), end='')",
+        "",
+    ),
+    "selectors": (
+        "python",
+        "import selectors, sys\nselector = selectors.SelectSelector()\n"
+        "selector.register(sys.stdin, selectors.EVENT_READ)\nselector.select(8)\n" + HELLO,
+        "",
+    ),
+    "poll": (
+        "python",
+        "import os, select, sys\npoll = select.poll()\npoll.register(os.pipe()[0])\n"
+        "poll.register(0, select.POLLIN)\npoll.poll(8000)\n" + HELLO,
+        "",
+    ),
+    "epoll by another number": (
+        "python",
+        "import os, select\nos.dup2(0, 7); os.close(0)\n"
+        "epoll = select.epoll(); epoll.register(7, select.EPOLLIN); epoll.poll(8)\n"
+        "print('hello', os.read(7, 100).decode(), end='')",
+        "",
+    ),
     "node": ("javascript", NODE, "name? "),
 }
 
@@ -85,6 +129,16 @@ SILENT = {
         "import os, threading\nr, w = os.pipe()\n"
         "threading.Timer(0.4, os.write, (w, b'x')).start(); os.read(r, 1)",
     ),
+    "selects a pipe": ("python", "import os, select; select.select([os.pipe()[0]], [], [0], 0.4)"),
+    "polls for errors only": (
+        "python",
+        "import select; poll = select.poll(); poll.register(0, 0); poll.register(1, 0); poll.poll(400)",
+    ),
+    "polls nothing": ("python", "import select; select.poll().poll(400)"),
+    "looks whether something is there": (
+        "python",
+        "import select, time; t = time.time()\nwhile time.time() - t < 0.4: select.select([0], [], [], 0)",
+    ),
     "waits for a child": ("bash", "sleep 0.4 & wait"),
     "reads a file as 0": ("bash", "exec < /dev/zero; head -c 1000000000 > /dev/null"),
     "a lock": ("python", "import threading\nthreading.Event().wait(0.4)"),
@@ -100,6 +154,48 @@ def test_a_program_that_only_waits_does_not_ask(session_of: Get, name: str) -> N
 
     assert [op["op"] for op in ended.ops] == ["started", "end"]
     assert ended.code == 0
+
+
+def test_a_program_that_looks_for_input_while_it_works_asks_once_and_again_after_an_answer(
+    session_of: Get,
+) -> None:
+    session = session_of()
+    code = """
+import os, select, time
+end = time.time() + 1
+while time.time() < end:
+    if select.select([0], [], [], 0.1)[0]:
+        os.read(0, 100)
+"""
+    channel = session.begin(code, live=True)
+    until_asked(session, channel)
+    answer(session, channel, b"left\n")
+
+    ended = session.wait(channel)
+
+    assert [op["op"] for op in ended.ops] == ["taken", "asks", "end"]
+
+
+#: A call that waits for what lies at an address that is not the program's.
+BAD = """
+import ctypes, time
+{call}
+time.sleep(0.2)
+"""
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "ctypes.CDLL(None).syscall(7, ctypes.c_void_p(8), 1 << 40, 200)",
+        "ctypes.CDLL(None).syscall(23, 1 << 30, ctypes.c_void_p((1 << 64) - 8), 0, 0, 0)",
+        "ctypes.CDLL(None).syscall(0, ctypes.c_long(-1), 0, 0)",
+    ],
+)
+def test_a_call_with_nonsense_in_it_is_not_a_question(session_of: Get, call: str) -> None:
+    ended = session_of().run(BAD.format(call=call), live=True)
+
+    assert [op["op"] for op in ended.ops] == ["started", "end"]
 
 
 def test_each_question_is_asked_once_and_each_answer_goes_to_its_own(session_of: Get) -> None:
