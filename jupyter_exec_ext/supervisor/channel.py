@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 from ..errors import Conflict, ExecError, ProtocolError, SessionLost
 from . import frames
+from .reports import no_protocol
 
 __all__ = ["Channel", "Frame", "Stream"]
 
@@ -18,9 +19,7 @@ READ_AT_ONCE = 1024
 
 def frames_broken(error: frames.FrameError) -> ProtocolError:
     """What has become of a session whose supervisor sends no frames."""
-    return ProtocolError(
-        f"The session's supervisor sent something that is not its protocol ({error}); the session was ended."
-    )
+    return no_protocol(f" ({error})")
 
 
 class Stream(Protocol):
@@ -54,6 +53,8 @@ class Channel:
         self._stream = stream
         self._queue: asyncio.Queue[Frame | None] = asyncio.Queue(PENDING)
         self._untaken = 0
+        #: How often a program was given input.
+        self.answers = 0
 
     async def send(self, op: str, **fields: Any) -> None:
         """Send a control frame."""
@@ -71,6 +72,7 @@ class Channel:
                 f"{frames.MAX_TYPED:,} may wait; send less at once, or wait until it has read them."
             )
         self._untaken += len(data)
+        self.answers += 1
         await self.send_data(data)
 
     def _taken(self, count: Any) -> None:

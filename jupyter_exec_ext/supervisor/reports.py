@@ -12,7 +12,20 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..errors import ProtocolError
 
-__all__ = ["Asks", "Dropped", "Dropping", "Entries", "Entry", "Ready", "Refusal", "Report", "Started", "read"]
+__all__ = [
+    "Asks",
+    "Dropped",
+    "Dropping",
+    "Entries",
+    "Entry",
+    "Ready",
+    "Refusal",
+    "Report",
+    "Started",
+    "lied",
+    "no_protocol",
+    "read",
+]
 
 #: The largest number a counter may show: what SQLite and JavaScript's callers still take.
 MOST = 2**53
@@ -48,9 +61,9 @@ class Started(Said):
 
 
 class Asks(Said):
-    """The program waits for input."""
+    """The program waits for input; the prompt is what it printed last, of which `Output` keeps so much."""
 
-    prompt: str = Field(max_length=10_000)
+    prompt: str = Field(max_length=1000)
 
 
 class Dropping(Said):
@@ -102,13 +115,20 @@ class Entries(Said):
     entries: list[Entry] = Field(max_length=10_000)
 
 
+def lied(deed: str) -> ProtocolError:
+    """The error for a supervisor that does what one that is honest does not."""
+    return ProtocolError(f"The session's supervisor {deed}; the session was ended.")
+
+
+def no_protocol(where: str = "") -> ProtocolError:
+    """The error for what is not in the protocol."""
+    return lied(f"sent something that is not its protocol{where}")
+
+
 def read(shape: type[M], fields: dict[str, Any]) -> M:
     """The fields of a control frame, in their shape. Raises `ProtocolError` where they have another."""
     try:
         return shape.model_validate({name: value for name, value in fields.items() if name != "op"})
     except ValidationError as error:
         where = ".".join(str(part) for part in error.errors(include_input=False)[0]["loc"])[:100]
-        raise ProtocolError(
-            f"The session's supervisor sent something that is not its protocol ({shape.__name__.lower()}: "
-            f"{where or 'fields'}); the session was ended."
-        ) from None
+        raise no_protocol(f" ({shape.__name__.lower()}: {where or 'fields'})") from None
