@@ -14,6 +14,7 @@ from ..errors import ProtocolError
 
 __all__ = [
     "Asks",
+    "Done",
     "Dropped",
     "Dropping",
     "Entries",
@@ -21,6 +22,7 @@ __all__ = [
     "Ready",
     "Refusal",
     "Report",
+    "Size",
     "Started",
     "lied",
     "no_protocol",
@@ -113,6 +115,19 @@ class Entries(Said):
     """A piece of a list."""
 
     entries: list[Entry] = Field(max_length=10_000)
+
+
+class Size(Said):
+    """A file is opened, and has so many bytes; 0 also where that cannot be known."""
+
+    size: Count
+
+
+class Done(Said):
+    """What was asked for is done; a list may have `more` than the `limit`."""
+
+    more: bool = False
+    limit: Count = 0
 
 
 def lied(deed: str) -> ProtocolError:
