@@ -27,6 +27,7 @@ from ..supervisor.reports import (
     no_protocol,
     read,
 )
+from ..text import one_line
 from .measure import Measure
 from .quietpip import quiet_pip
 from .turns import FileTurn
@@ -255,7 +256,7 @@ class BlockRun:
         )
 
     def _on_refused(self, fields: dict[str, Any]) -> list[Event]:
-        message = read(Refusal, fields).message[:1000]
+        message = one_line(read(Refusal, fields).message[:1000])
         if message == BUSY:
             # Nothing was asked of it that has not ended: somebody else has sent us an end in its name.
             raise lied("was still busy with a run that it had said was over")

@@ -13,6 +13,7 @@ from ..supervisor.channel import Channel, Frame
 from ..supervisor.client import SupervisorClient, request
 from ..supervisor.frames import CHUNK, CONTROL, DATA, WINDOW
 from ..supervisor.reports import Done, Entries, M, Refusal, Size, lied, read
+from ..text import one_line
 
 __all__ = ["WorkspaceFiles"]
 
@@ -111,7 +112,7 @@ async def _answer(client: SupervisorClient, channel: Channel, *ops: str) -> Fram
     frame = await _within(channel.receive())
     if frame.op == "refused":
         said = _shaped(client, Refusal, frame)
-        raise _REASONS.get(said.reason or "", Refused)(said.message[:1000], field="path")
+        raise _REASONS.get(said.reason or "", Refused)(one_line(said.message[:1000]), field="path")
     if frame.op not in ops or frame.kind not in (CONTROL, DATA):
         raise _liar(client, "answered a request for files with something else")
     return frame

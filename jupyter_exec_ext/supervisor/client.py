@@ -16,15 +16,15 @@ from types import TracebackType
 from typing import Any, cast
 
 from ..errors import EnvironmentFailed, ExecError, ProtocolError, SessionLost
+from ..text import one_line
 from . import frames
 from .channel import Channel, frames_broken
+from .epitaph import STDERR_KEPT, epitaph
 from .process import PipeWriter, ThreadedProcess, start_process
 from .reports import Ready, read
 
 __all__ = ["SupervisorClient", "request"]
 
-#: Bytes of the supervisor's own standard error that are kept to explain its end.
-STDERR_KEPT = 4096
 #: Bytes of a frame that are handed to the network at once.
 PIECE = 4 * frames.CHUNK
 # Windows has no SIGKILL; SIGTERM is as final there.
@@ -71,7 +71,9 @@ class SupervisorClient:
             cancelled = await _uncancelled(starting)
             client = cls(starting.result())
         except (OSError, ValueError) as error:
-            raise EnvironmentFailed(f"The supervisor could not be started: {error}.") from error
+            raise EnvironmentFailed(
+                f"The supervisor could not be started: {one_line(str(error))}."
+            ) from error
         try:
             if cancelled is not None:
                 raise cancelled
@@ -205,13 +207,8 @@ class SupervisorClient:
         """Why the stream ended, in a sentence."""
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._process.wait(), 1.0)
-        code = self._process.returncode
-        how = "ended" if code is None else f"ended with exit code {code}" if code >= 0 else _killed(-code)
-        if code is not None and code < 0 and self._hello.done() and not self._contained:
-            how += "; programs that it had started may still run"
-        text = b"".join(self._errors)[-STDERR_KEPT:].decode("utf-8", "replace").strip()
-        said = f" It last printed: {text.splitlines()[-1][:300]}" if text else ""
-        return f"The session's supervisor {how}.{said}"
+        leaves = self._hello.done() and not self._contained
+        return epitaph(self._process.returncode, b"".join(self._errors), leaves)
 
     # -- the end -----------------------------------------------------------------------------------
 
@@ -287,10 +284,3 @@ async def _uncancelled(work: asyncio.Future[Any]) -> asyncio.CancelledError | No
 
 def _bytes(piece: bytes | str) -> bytes:
     return piece.encode("ascii") if isinstance(piece, str) else piece
-
-
-def _killed(number: int) -> str:
-    try:
-        return f"was killed by {signal.Signals(number).name}"
-    except ValueError:
-        return f"was killed by signal {number}"

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..errors import ProtocolError
+from ..text import one_line
 
 __all__ = [
     "Asks",
@@ -145,5 +146,6 @@ def read(shape: type[M], fields: dict[str, Any]) -> M:
     try:
         return shape.model_validate({name: value for name, value in fields.items() if name != "op"})
     except ValidationError as error:
-        where = ".".join(str(part) for part in error.errors(include_input=False)[0]["loc"])[:100]
+        names = error.errors(include_input=False)[0]["loc"]  # what nobody asked for has a name of its choice
+        where = one_line(".".join(str(part) for part in names)[:100])
         raise no_protocol(f" ({shape.__name__.lower()}: {where or 'fields'})") from None
