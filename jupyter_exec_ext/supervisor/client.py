@@ -18,7 +18,7 @@ from typing import Any, cast
 from ..errors import EnvironmentFailed, ExecError, ProtocolError, SessionLost
 from ..text import one_line
 from . import frames
-from .channel import Channel, frames_broken
+from .channel import Channel, Stray, frames_broken
 from .epitaph import STDERR_KEPT, epitaph
 from .process import PipeWriter, ThreadedProcess, start_process
 from .reports import Ready, read
@@ -48,6 +48,7 @@ class SupervisorClient:
         self._stderr = cast(asyncio.StreamReader, process.stderr)
         self._channels: dict[int, Channel] = {}
         self._next = 1
+        self._stray = Stray()
         self._writing = asyncio.Lock()
         self._errors: deque[bytes] = deque(maxlen=16)
         self._tasks: list[asyncio.Task[None]] = []
@@ -117,6 +118,7 @@ class SupervisorClient:
     def release(self, channel: Channel) -> None:
         """Nobody reads this channel any more; what still comes in on it is dropped."""
         self._channels.pop(channel.number, None)
+        self._stray.allow()
         channel.close()
 
     async def write(self, kind: int, channel: int, payload: bytes | str) -> None:
@@ -168,6 +170,7 @@ class SupervisorClient:
         length, kind, number = frames.header(head, frames.MAX_UP)
         data = await self._stdout.readexactly(length)
         if number == 0:
+            self._stray.count(length)  # it says so again when it has become a fresh interpreter
             self._greeted(frames.message(data) if kind == frames.CONTROL else {})
             return
         if number >= self._next:
@@ -175,6 +178,8 @@ class SupervisorClient:
         channel = self._channels.get(number)
         if channel is not None:
             await channel.put(kind, data)
+        else:
+            self._stray.count(length)
 
     def _greeted(self, fields: dict[str, Any]) -> None:
         ready = read(Ready, fields)

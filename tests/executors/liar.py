@@ -33,7 +33,8 @@ def give(kind, data):
 def end():
     tell("end", exit=0, wall=1, cpu=1, rss=1, total=0)
 
-say(frames.control(0, "ready", version=frames.VERSION, guarantee="none", pid=1, python="3.11"))
+HELLO = frames.control(0, "ready", version=frames.VERSION, guarantee="none", pid=1, python="3.11")
+say(HELLO)
 deed = compile(sys.argv[2], "deed", "exec")
 splitter = frames.Splitter(frames.MAX_DOWN)
 while True:

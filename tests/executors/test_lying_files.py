@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
@@ -146,3 +147,57 @@ async def test_a_file_without_a_size_is_read_to_its_end(make: Make) -> None:
     executor = await make(workspace=Path("/proc/self"), namespace=False)
 
     assert b"VmRSS" in await read(executor, "status")
+
+
+FOR_NOBODY = {
+    "pieces of nothing": "while True: give(DATA, b'')",
+    "pieces of a file": "while True: give(DATA, bytes(60000))",
+    "output": "while True: give(STDOUT, bytes(60000))",
+    "greetings": "while True: say(HELLO)",
+}
+
+
+@pytest.mark.parametrize("name", FOR_NOBODY)
+async def test_frames_without_end_for_a_reader_who_has_gone_end_the_session(
+    tmp_path: Path, name: str
+) -> None:
+    # given a file that is as large as it says, and a reader who goes away in the middle
+    deed = f"if op == 'get': tell('size', size=2**53)\nif op == 'abandon':\n    {FOR_NOBODY[name]}\n"
+    async with Liar(tmp_path, deed + "give(DATA, b'x')") as executor:
+        client = executor._live
+        async with aclosing(executor.read_file("file")) as chunks:
+            await anext(chunks)
+        # then
+        for _ in range(1000):
+            await asyncio.sleep(0.01 if client.lost is None else 0)
+        assert isinstance(client.lost, ProtocolError)
+        assert "nobody waits for" in client.lost.message
+        assert not executor.alive
+
+
+async def test_readers_who_go_away_all_the_time_make_no_liar_of_an_honest_supervisor(
+    make: Make, workspace: Path
+) -> None:
+    executor = await make()
+    client = executor._live
+    with (workspace / "big").open("wb") as file:
+        file.truncate(1 << 30)
+    for number in range(3000):
+        (workspace / f"some-longer-name-{number}").touch()
+
+    async def go_away(pause: float) -> None:
+        async def look() -> None:
+            await executor.list_files()
+
+        looking = asyncio.ensure_future(look())
+        async with aclosing(executor.read_file("big")) as chunks:
+            await anext(chunks)
+            await asyncio.sleep(pause)
+        looking.cancel()
+        await asyncio.wait({looking})
+
+    for _ in range(5):
+        await asyncio.gather(*(go_away(number / 1000) for number in range(30)))
+
+    assert executor._live is client
+    assert client.lost is None
