@@ -219,10 +219,8 @@ class BlockRun:
 
     def _on_dropping(self, fields: dict[str, Any]) -> list[Event]:
         dropped = read(Dropping, fields).dropped
-        self._measure.message()
+        self._measure.notice()
         self._execution.truncated = True
-        if not self._measure.news():
-            return []
         said = {"label": "bytes of output over the limit", "current": dropped, "total": None}
         return [Event("progress", said, truncated=True)]
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 import time
 
 from ..supervisor.output import GRAIN_KEPT, INTERVAL, MAX_PIECES, NEWS
-from ..supervisor.reports import lied, no_protocol
+from ..supervisor.reports import lied
 
 __all__ = ["Measure"]
 
-#: Frames other than output and questions that one block can have: days of notices of dropped output.
-MOST_SAID = 1_000_000
-#: Pieces of output that nobody counts: a block may have so many at once.
-FREE_PIECES = 1000
+#: Pieces of output, and notices of dropped output, that nobody counts: a block may have so many at once.
+FREE_PIECES, FREE_NOTICES = 1000, 100
 
 
 class Measure:
@@ -32,10 +30,9 @@ class Measure:
     def __init__(self, room: int, live: bool) -> None:
         self._room, self._live = room, live
         self._began = time.monotonic()
-        self._kept = self._pieces = self._said = 0
+        self._kept = self._pieces = self._notices = 0
         self._questions = self._asked = 0
         self._allowed = FREE_PIECES
-        self._noted = 0.0
         self._dropped = False
 
     @property
@@ -62,12 +59,6 @@ class Measure:
         if self._pieces > self._allowed:
             raise lied("cut output into more pieces than it may")
 
-    def message(self) -> None:
-        """Count a frame that is neither output nor a question."""
-        self._said += 1
-        if self._said > MOST_SAID:
-            raise no_protocol()
-
     def question(self, prompt: str, answers: int) -> str:
         """Return as much of a question's text as there is room for.
 
@@ -86,13 +77,11 @@ class Measure:
         self._asked += len(shown)
         return shown
 
-    def news(self) -> bool:
-        """Whether a notice that output is being dropped is worth an event: there are few in a second."""
-        now = time.monotonic()
-        if self._noted and now - self._noted < NEWS / 2:
-            return False  # one that was held up on its way, or a lie that costs nothing
-        self._noted = now
-        return True
+    def notice(self) -> None:
+        """Count a notice that output is being dropped: there is one in `NEWS` seconds."""
+        self._notices += 1
+        if self._notices > FREE_NOTICES + 2 * (time.monotonic() - self._began) / NEWS:
+            raise lied("told too often that output is dropped")
 
     def gap(self) -> None:
         """Note that output was dropped between head and tail: there is one gap at most."""

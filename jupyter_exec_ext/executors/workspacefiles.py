@@ -12,6 +12,7 @@ from ..errors import ExecError, InvalidRequest, NoSpace, NotFound, ProtocolError
 from ..supervisor.channel import Channel, Frame
 from ..supervisor.client import SupervisorClient, request
 from ..supervisor.frames import CHUNK, CONTROL, DATA, WINDOW
+from ..supervisor.paths import MAX_ENTRIES
 from ..supervisor.reports import Done, Entries, M, Refusal, Size, lied, read
 from ..text import one_line
 
@@ -22,8 +23,6 @@ T = TypeVar("T")
 #: Seconds without a word from the supervisor after which a request for files is given up. Whatever
 #: runs, it answers within milliseconds, unless a program has stopped it.
 PATIENCE = 20.0
-#: Entries of one list; a supervisor names fewer.
-MOST_ENTRIES = 100_000
 _REASONS = {"not_found": NotFound, "invalid": InvalidRequest, "refused": Refused, "no_space": NoSpace}
 
 
@@ -49,7 +48,7 @@ class WorkspaceFiles(ABC):
             while (frame := await _answer(client, channel, "entries", "done")).op == "entries":
                 found = _shaped(client, Entries, frame).model_dump()["entries"]
                 entries += found
-                if not found or len(entries) > MOST_ENTRIES:
+                if not found or len(entries) > MAX_ENTRIES:
                     raise _liar(client, "listed files without end")
             return entries, _shaped(client, Done, frame).more
 
