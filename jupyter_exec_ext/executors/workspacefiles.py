@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from ..errors import ExecError, InvalidRequest, NoSpace, NotFound, ProtocolError, Refused, Unavailable
 from ..supervisor.channel import Channel, Frame
 from ..supervisor.client import SupervisorClient, request
-from ..supervisor.frames import CHUNK, CONTROL, DATA, WINDOW
+from ..supervisor.frames import CHUNK, DATA, WINDOW
 from ..supervisor.paths import MAX_ENTRIES
 from ..supervisor.reports import Done, Entries, M, Refusal, Size, lied, read
 from ..text import one_line
@@ -112,7 +112,7 @@ async def _answer(client: SupervisorClient, channel: Channel, *ops: str) -> Fram
     if frame.op == "refused":
         said = _shaped(client, Refusal, frame)
         raise _REASONS.get(said.reason or "", Refused)(one_line(said.message[:1000]), field="path")
-    if frame.op not in ops or frame.kind not in (CONTROL, DATA):
+    if frame.op not in ops or (not frame.op and frame.kind != DATA):
         raise _liar(client, "answered a request for files with something else")
     return frame
 

@@ -25,6 +25,7 @@ GET = {
     "two sizes": ("tell('size', size=10)\ntell('size', size=3)", "something else"),
     "a size that is none": ("tell('size', size=-1)\ngive(DATA, b'abc')", "not its protocol"),
     "output": ("tell('size', size=10)\ngive(STDOUT, b'abc')\ntell('done')", "something else"),
+    "an end without a word": ("tell('size', size=10)\ngive(DATA, b'abc')\ntell('')", "something else"),
     "a refusal that is none": ("tell('refused', reason='x' * 50)", "not its protocol"),
 }
 LIST = {
