@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 from ..errors import Conflict, EnvironmentFailed
 from ..models import Kind
 from ..pathfolder import open_folder
-from ..text import shown
+from ..text import one_line, shown
 from .base import EnvironmentStatus, Progress, PythonEnvironment
 from .building import Recipe, build, requirements_file
 from .conda import conda_variables, is_conda
@@ -150,7 +150,8 @@ class VenvPythonEnvironment(PythonEnvironment):
         except OSError:
             return None
         if self._version[0] != stamp:
-            self._version = (stamp, read_config(self.prefix).get("version"))
+            version = read_config(self.prefix).get("version")
+            self._version = (stamp, version and one_line(version))
         return self._version[1]
 
     def variables(self) -> dict[str, str]:

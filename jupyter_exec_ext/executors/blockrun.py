@@ -16,7 +16,19 @@ from ..models import CodeBlock
 from ..supervisor.channel import Channel, Frame
 from ..supervisor.client import SupervisorClient
 from ..supervisor.frames import BUSY, STDERR, STDOUT
-from ..supervisor.reports import Asks, Dropped, Dropping, Refusal, Report, Started, read
+from ..supervisor.reports import (
+    Asks,
+    Dropped,
+    Dropping,
+    Refusal,
+    Report,
+    Started,
+    lied,
+    no_protocol,
+    read,
+)
+from ..text import one_line
+from .measure import Measure
 from .quietpip import quiet_pip
 from .turns import FileTurn
 from .verdict import Judgement, judge
@@ -28,8 +40,6 @@ if TYPE_CHECKING:
 #: Seconds beyond the ladder's own after which a supervisor that has not reported counts as lost: with
 #: the default ladder that is within 5 s of the timeout, and more than the supervisor itself ever needs.
 SLACK = 2.75
-#: Frames other than output that one block can have: hours of questions and of notices of dropped output.
-MOST_SAID = 1_000_000
 #: Characters of the end of standard error that may tell of a limit.
 TAIL_READ = 4000
 
@@ -53,10 +63,9 @@ class BlockRun:
         self._index, self._block, self._language, self._name = index, block, language, name
         self._decoders = {kind: _decoder() for kind in (STDOUT, STDERR)}
         self._printed = ""
-        self._kept = 0
-        self._said = 0
         self._began = False
         self._head, self._tail = execution.shares(index)
+        self._measure = Measure(self._head + self._tail, execution.options.allow_stdin)
         self._after_gap: set[int] = set()
 
     async def events(self, client: SupervisorClient) -> AsyncGenerator[Event, None]:
@@ -172,17 +181,12 @@ class BlockRun:
             "end": self._on_end,
             "refused": self._on_refused,
         }.get(frame.op)
-        self._said += 1
-        if handler is None or self._said > MOST_SAID:
-            raise ProtocolError("The session's supervisor sent something that is not its protocol.")
+        if handler is None:
+            raise no_protocol()
         return handler(frame.fields)
 
     def _stream(self, kind: int, data: bytes) -> list[Event]:
-        self._kept += len(data)
-        if self._kept > self._head + self._tail:
-            raise ProtocolError(
-                "The session's supervisor sent more output than it may; the session was ended."
-            )
+        self._measure.output(len(data))
         if kind in self._after_gap:
             self._after_gap.discard(kind)
             data = data.lstrip(_CONTINUATION)
@@ -197,7 +201,7 @@ class BlockRun:
     def _on_file(self, fields: dict[str, Any]) -> list[Event]:
         path = read(Started, fields).path
         if self._began:
-            raise ProtocolError("The session's supervisor began one block twice; the session was ended.")
+            raise lied("began one block twice")
         self._began = True
         self._execution.code_files.append(path)
         if fields["op"] == "saved":
@@ -207,16 +211,22 @@ class BlockRun:
     def _on_asks(self, fields: dict[str, Any]) -> list[Event]:
         prompt = read(Asks, fields).prompt
         secret = "password" in prompt.lower() or "passphrase" in prompt.lower()
-        return [Event("input_request", {"prompt": prompt, "password": secret})]
+        channel = self._execution.channel
+        shown = self._measure.question(prompt, channel.answers if channel is not None else 0)
+        cut = len(shown) < len(prompt)
+        self._execution.truncated |= cut
+        return [Event("input_request", {"prompt": shown, "password": secret}, truncated=cut)]
 
     def _on_dropping(self, fields: dict[str, Any]) -> list[Event]:
         dropped = read(Dropping, fields).dropped
+        self._measure.notice()
         self._execution.truncated = True
         said = {"label": "bytes of output over the limit", "current": dropped, "total": None}
         return [Event("progress", said, truncated=True)]
 
     def _on_dropped(self, fields: dict[str, Any]) -> list[Event]:
         said = read(Dropped, fields)
+        self._measure.gap()
         for decoder in self._decoders.values():
             decoder.reset()
         self._after_gap = {STDOUT, STDERR}
@@ -231,7 +241,7 @@ class BlockRun:
         report = read(Report, fields)
         rest = [(kind, decoder.decode(b"", final=True)) for kind, decoder in self._decoders.items()]
         events = [self._printed_event(kind, text) for kind, text in rest if text]
-        self._execution.add(report, self._judge(report), self._kept)
+        self._execution.add(report, self._judge(report), self._measure.total)
         return events
 
     def _judge(self, report: Report) -> Judgement:
@@ -244,13 +254,10 @@ class BlockRun:
         )
 
     def _on_refused(self, fields: dict[str, Any]) -> list[Event]:
-        message = read(Refusal, fields).message[:1000]
+        message = one_line(read(Refusal, fields).message[:1000])
         if message == BUSY:
             # Nothing was asked of it that has not ended: somebody else has sent us an end in its name.
-            raise ProtocolError(
-                "The session's supervisor was still busy with a run that it had said was over; the session "
-                "was ended."
-            )
+            raise lied("was still busy with a run that it had said was over")
         self._execution.judged(Judgement("env_error", None, message))
         return []
 

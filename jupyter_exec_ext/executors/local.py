@@ -86,7 +86,8 @@ class LocalCommandLineCodeExecutor(CommandLineCodeExecutor):
         """Warn of what is wrong with preloaded modules: once, since every session would say the same."""
         name = self.environment.name
         problems = {
-            module: f"{name} could not preload {module}, and starts without it: {one_line(problem)[:300]}"
+            module: f"{name} could not preload {one_line(module)[:200]}, and starts without it: "
+            f"{one_line(problem)[:300]}"
             for module, problem in ready.problems.items()
         }
         for module in ready.holds:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from ..environments.base import Limits
 from ..supervisor.reports import Report
+from ..text import one_line
 from .evidence import ran_out_of_memory
 
 __all__ = ["CANCELLED", "TIMED_OUT", "Judgement", "judge"]
@@ -55,7 +56,9 @@ def judge(
     """
     name = _name(report.signal)
     if report.problem:
-        return Judgement("env_error", None, f"The program could not be started: {report.problem}.")
+        return Judgement(
+            "env_error", None, f"The program could not be started: {one_line(report.problem)[:1000]}."
+        )
     if report.stopped == "timeout":
         return Judgement(
             "timeout", TIMED_OUT, f"Timeout: it ran longer than {timeout:g} s and was stopped.", name

@@ -12,7 +12,9 @@ from ..errors import ExecError, InvalidRequest, NoSpace, NotFound, ProtocolError
 from ..supervisor.channel import Channel, Frame
 from ..supervisor.client import SupervisorClient, request
 from ..supervisor.frames import CHUNK, DATA, WINDOW
-from ..supervisor.reports import Entries, Refusal, read
+from ..supervisor.paths import MAX_ENTRIES
+from ..supervisor.reports import Done, Entries, M, Refusal, Size, lied, read
+from ..text import one_line
 
 __all__ = ["WorkspaceFiles"]
 
@@ -21,8 +23,6 @@ T = TypeVar("T")
 #: Seconds without a word from the supervisor after which a request for files is given up. Whatever
 #: runs, it answers within milliseconds, unless a program has stopped it.
 PATIENCE = 20.0
-#: Entries of one list; a supervisor names fewer.
-MOST_ENTRIES = 100_000
 _REASONS = {"not_found": NotFound, "invalid": InvalidRequest, "refused": Refused, "no_space": NoSpace}
 
 
@@ -44,46 +44,50 @@ class WorkspaceFiles(ABC):
         """
         client = await self._ready()
         entries: list[dict[str, Any]] = []
-        async with request(client, "list") as channel:
-            while (frame := _accepted(await _answer(channel))).op == "entries":
-                found = _entries(client, frame)
+        async with _request(client, "list") as channel:
+            while (frame := await _answer(client, channel, "entries", "done")).op == "entries":
+                found = _shaped(client, Entries, frame).model_dump()["entries"]
                 entries += found
-                if not found or len(entries) > MOST_ENTRIES:
+                if not found or len(entries) > MAX_ENTRIES:
                     raise _liar(client, "listed files without end")
-            return entries, bool(frame.fields.get("more"))
+            return entries, _shaped(client, Done, frame).more
 
     async def read_file(self, path: str) -> AsyncGenerator[bytes, None]:
-        """The contents of a file, in pieces."""
+        """The contents of a file, in pieces: no more than it has when it is opened, less where it shrinks."""
         client = await self._ready()
-        async with request(client, "get", path=path) as channel:
-            ended = False
-            try:
-                _accepted(await _answer(channel))
-                async for data in _chunks(client, channel):
-                    yield data
-                ended = True
-            finally:
-                if not ended:
-                    await _abandon(channel)
+        async with _request(client, "get", path=path) as channel:
+            size = _shaped(client, Size, await _answer(client, channel, "size")).size
+            async for data in _chunks(client, channel, size):
+                yield data
 
     async def write_file(self, path: str, chunks: AsyncIterator[bytes]) -> None:
         """Write a file; it takes its place when it is complete."""
-        async with request(await self._ready(), "put", path=path) as channel:
-            try:
-                _accepted(await _answer(channel))
-                async for chunk in chunks:
-                    for start in range(0, len(chunk), CHUNK):
-                        await _within(channel.send_data(chunk[start : start + CHUNK]))
-            except BaseException:
-                await _abandon(channel)
-                raise
+        client = await self._ready()
+        async with _request(client, "put", path=path) as channel:
+            await _answer(client, channel, "go")
+            async for chunk in chunks:
+                for start in range(0, len(chunk), CHUNK):
+                    await _within(channel.send_data(chunk[start : start + CHUNK]))
             await _within(channel.send_data(b""))
-            _accepted(await _answer(channel))
+            await _answer(client, channel, "done")
 
     async def delete_file(self, path: str) -> None:
         """Remove a file, a link (not what it points at) or an empty directory."""
-        async with request(await self._ready(), "delete", path=path) as channel:
-            _accepted(await _answer(channel))
+        client = await self._ready()
+        async with request(client, "delete", path=path) as channel:
+            await _answer(client, channel, "done")
+
+
+@contextlib.asynccontextmanager
+async def _request(client: SupervisorClient, op: str, **fields: Any) -> AsyncIterator[Channel]:
+    """A request that takes a while, and that the supervisor is told of when it is given up."""
+    async with request(client, op, **fields) as channel:
+        try:
+            yield channel
+        except BaseException:
+            with contextlib.suppress(ExecError):
+                await _within(channel.send("abandon"))
+            raise
 
 
 async def _within(work: Coroutine[Any, Any, T]) -> T:
@@ -102,45 +106,42 @@ async def _within(work: Coroutine[Any, Any, T]) -> T:
     return task.result()
 
 
-async def _answer(channel: Channel) -> Frame:
-    return await _within(channel.receive())
+async def _answer(client: SupervisorClient, channel: Channel, *ops: str) -> Frame:
+    """The next frame, which is one of these; no operation stands for bytes. Raises what was refused."""
+    frame = await _within(channel.receive())
+    if frame.op == "refused":
+        said = _shaped(client, Refusal, frame)
+        raise _REASONS.get(said.reason or "", Refused)(one_line(said.message[:1000]), field="path")
+    if frame.op not in ops or (not frame.op and frame.kind != DATA):
+        raise _liar(client, "answered a request for files with something else")
+    return frame
 
 
-async def _chunks(client: SupervisorClient, channel: Channel) -> AsyncIterator[bytes]:
+async def _chunks(client: SupervisorClient, channel: Channel, size: int) -> AsyncIterator[bytes]:
     """The chunks of a file; there are never more on their way than somebody will take."""
-    taken = 0
-    while (frame := _accepted(await _answer(channel))).kind == DATA:
+    taken = sent = 0
+    while (frame := await _answer(client, channel, "", "done")).kind == DATA:
+        sent += len(frame.data)
+        if not frame.data:
+            raise _liar(client, "sent nothing for a piece of a file")
+        if sent > size > 0:  # what has no size, as the files in /proc, is read to its end
+            raise _liar(client, "sent more of a file than there was")
         yield frame.data
         taken += 1
         if taken == WINDOW // 2:
             await _within(channel.send("more", chunks=taken))
             taken = 0
-    if frame.op != "done":  # a file that ends here would look as if it were whole
-        raise _liar(client, "broke a file off")
 
 
 def _liar(client: SupervisorClient, deed: str) -> ProtocolError:
-    error = ProtocolError(f"The session's supervisor {deed}; the session was ended.")
-    client.kill(error)
+    error = lied(deed)
+    client.kill(error)  # who has lied once is not asked again
     return error
 
 
-async def _abandon(channel: Channel) -> None:
-    with contextlib.suppress(ExecError):
-        await _within(channel.send("abandon"))
-
-
-def _entries(client: SupervisorClient, frame: Frame) -> list[dict[str, Any]]:
+def _shaped(client: SupervisorClient, shape: type[M], frame: Frame) -> M:
     try:
-        return read(Entries, frame.fields).model_dump()["entries"]  # type: ignore[no-any-return]
+        return read(shape, frame.fields)
     except ProtocolError as error:
-        client.kill(error)  # who has lied once is not asked again
+        client.kill(error)
         raise
-
-
-def _accepted(frame: Frame) -> Frame:
-    if frame.op != "refused":
-        return frame
-    said = read(Refusal, frame.fields)
-    kind = _REASONS.get(said.reason or "", Refused)
-    raise kind(said.message[:1000], field="path")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from ..errors import EnvironmentFailed, ExecError, KernelDied, NotFound, SessionLost
+from ..text import one_line
 from .wire import CHANNELS, HEAVY, Message, Wire, as_message, unpack
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def explain(error: BaseException) -> str:
     if code in (401, 403):
         return f"the gateway refuses it ({code}); check the token and the limits it is configured with"
     said = getattr(error, "args", ())
-    return f"the gateway says {str(said[0])[:300]!r}" if code and said else str(error).rstrip(".")
+    return f"the gateway says {str(said[0])[:300]!r}" if code and said else one_line(str(error)).rstrip(".")
 
 
 class WebsocketWire(Wire):

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple, Protocol
 
 from ..errors import Conflict, ExecError, ProtocolError, SessionLost
 from . import frames
+from .reports import lied, no_protocol
 
-__all__ = ["Channel", "Frame", "Stream"]
+__all__ = ["Channel", "Frame", "Stray", "Stream"]
 
 #: Frames that wait for whoever reads a channel; then the stream is read no further.
 PENDING = 64
@@ -16,11 +17,16 @@ PENDING = 64
 READ_AT_ONCE = 1024
 
 
+#: Bytes that may still come in for a request that nobody waits for any more. Its supervisor stops when it
+#: hears of that; until then about one MiB is on its way, and `WINDOW` chunks of each file.
+LATE = 16 * 1024 * 1024
+#: What the shortest frame counts as: it costs time, and not room.
+LEAST = 512
+
+
 def frames_broken(error: frames.FrameError) -> ProtocolError:
     """What has become of a session whose supervisor sends no frames."""
-    return ProtocolError(
-        f"The session's supervisor sent something that is not its protocol ({error}); the session was ended."
-    )
+    return no_protocol(f" ({error})")
 
 
 class Stream(Protocol):
@@ -54,6 +60,8 @@ class Channel:
         self._stream = stream
         self._queue: asyncio.Queue[Frame | None] = asyncio.Queue(PENDING)
         self._untaken = 0
+        #: How often a program was given input.
+        self.answers = 0
 
     async def send(self, op: str, **fields: Any) -> None:
         """Send a control frame."""
@@ -71,6 +79,7 @@ class Channel:
                 f"{frames.MAX_TYPED:,} may wait; send less at once, or wait until it has read them."
             )
         self._untaken += len(data)
+        self.answers += 1
         await self.send_data(data)
 
     def _taken(self, count: Any) -> None:
@@ -115,3 +124,23 @@ class Channel:
         if self._queue.full():
             return  # the reader is awake, and finds `lost` when it has emptied the queue
         self._queue.put_nowait(None)
+
+
+class Stray:
+    """Frames that nobody reads: what was on its way when a request was given up, and no more.
+
+    Otherwise a supervisor that lies could keep the server busy for ever, long after its reader has gone.
+    """
+
+    def __init__(self) -> None:
+        self._left = LATE
+
+    def allow(self) -> None:
+        """A request is over, and some of its answer may still come."""
+        self._left = min(self._left + LATE, 64 * LATE)
+
+    def count(self, size: int) -> None:
+        """Count a frame, in bytes. Raises `ProtocolError` where there are too many."""
+        self._left -= max(size, LEAST)
+        if self._left < 0:
+            raise lied("sent without end what nobody waits for")

@@ -16,15 +16,15 @@ from types import TracebackType
 from typing import Any, cast
 
 from ..errors import EnvironmentFailed, ExecError, ProtocolError, SessionLost, by_system
+from ..text import one_line
 from . import frames
-from .channel import Channel, frames_broken
+from .channel import Channel, Stray, frames_broken
+from .epitaph import STDERR_KEPT, epitaph
 from .process import PipeWriter, ThreadedProcess, start_process
 from .reports import Ready, read
 
 __all__ = ["SupervisorClient", "request"]
 
-#: Bytes of the supervisor's own standard error that are kept to explain its end.
-STDERR_KEPT = 4096
 #: Bytes of a frame that are handed to the network at once.
 PIECE = 4 * frames.CHUNK
 # Windows has no SIGKILL; SIGTERM is as final there.
@@ -48,6 +48,7 @@ class SupervisorClient:
         self._stderr = cast(asyncio.StreamReader, process.stderr)
         self._channels: dict[int, Channel] = {}
         self._next = 1
+        self._stray = Stray()
         self._writing = asyncio.Lock()
         self._errors: deque[bytes] = deque(maxlen=16)
         self._tasks: list[asyncio.Task[None]] = []
@@ -73,7 +74,9 @@ class SupervisorClient:
         except OSError as error:
             raise by_system("The supervisor could not be started", error) from error
         except ValueError as error:
-            raise EnvironmentFailed(f"The supervisor could not be started: {error}.") from error
+            raise EnvironmentFailed(
+                f"The supervisor could not be started: {one_line(str(error))}."
+            ) from error
         try:
             if cancelled is not None:
                 raise cancelled
@@ -117,6 +120,7 @@ class SupervisorClient:
     def release(self, channel: Channel) -> None:
         """Nobody reads this channel any more; what still comes in on it is dropped."""
         self._channels.pop(channel.number, None)
+        self._stray.allow()
         channel.close()
 
     async def write(self, kind: int, channel: int, payload: bytes | str) -> None:
@@ -168,6 +172,7 @@ class SupervisorClient:
         length, kind, number = frames.header(head, frames.MAX_UP)
         data = await self._stdout.readexactly(length)
         if number == 0:
+            self._stray.count(length)  # it says so again when it has become a fresh interpreter
             self._greeted(frames.message(data) if kind == frames.CONTROL else {})
             return
         if number >= self._next:
@@ -175,6 +180,8 @@ class SupervisorClient:
         channel = self._channels.get(number)
         if channel is not None:
             await channel.put(kind, data)
+        else:
+            self._stray.count(length)
 
     def _greeted(self, fields: dict[str, Any]) -> None:
         ready = read(Ready, fields)
@@ -207,13 +214,8 @@ class SupervisorClient:
         """Why the stream ended, in a sentence."""
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._process.wait(), 1.0)
-        code = self._process.returncode
-        how = "ended" if code is None else f"ended with exit code {code}" if code >= 0 else _killed(-code)
-        if code is not None and code < 0 and self._hello.done() and not self._contained:
-            how += "; programs that it had started may still run"
-        text = b"".join(self._errors)[-STDERR_KEPT:].decode("utf-8", "replace").strip()
-        said = f" It last printed: {text.splitlines()[-1][:300]}" if text else ""
-        return f"The session's supervisor {how}.{said}"
+        leaves = self._hello.done() and not self._contained
+        return epitaph(self._process.returncode, b"".join(self._errors), leaves)
 
     # -- the end -----------------------------------------------------------------------------------
 
@@ -289,10 +291,3 @@ async def _uncancelled(work: asyncio.Future[Any]) -> asyncio.CancelledError | No
 
 def _bytes(piece: bytes | str) -> bytes:
     return piece.encode("ascii") if isinstance(piece, str) else piece
-
-
-def _killed(number: int) -> str:
-    try:
-        return f"was killed by {signal.Signals(number).name}"
-    except ValueError:
-        return f"was killed by signal {number}"

@@ -40,10 +40,23 @@ _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
 class Reading:
-    """A file on its way out, and how many chunks of it are wanted now."""
+    """A file on its way out, and how many chunks of it are wanted now.
 
-    def __init__(self, descriptor: int) -> None:
+    No more than `size` bytes of it go out, which the server holds us to: of a file that grows, what was
+    there when it was opened. Those in ``/proc`` have no size, and are read to their end.
+    """
+
+    def __init__(self, descriptor: int, size: int) -> None:
         self.descriptor, self.wanted = descriptor, WINDOW
+        self._left = size if size else None
+
+    def read(self) -> bytes:
+        """The next chunk; nothing at the end."""
+        if self._left is None:
+            return os.read(self.descriptor, CHUNK)
+        data = os.read(self.descriptor, min(CHUNK, self._left))
+        self._left -= len(data)
+        return data
 
 
 class Desk:
@@ -102,7 +115,7 @@ class Desk:
 
     def _get(self, channel: int, path: str) -> None:
         descriptor, size = self._workspace.open(path)
-        self._reading[channel] = Reading(descriptor)
+        self._reading[channel] = Reading(descriptor, size)
         self._send(control(channel, "size", size=size))
 
     def _more(self, channel: int, fields: dict[str, Any]) -> None:
@@ -154,7 +167,7 @@ class Desk:
     def _read_on(self, channel: int, reading: Reading) -> None:
         if not reading.wanted:
             return
-        data = os.read(reading.descriptor, CHUNK)
+        data = reading.read()
         if data:
             reading.wanted -= 1
             self._send(frame(DATA, channel, data))

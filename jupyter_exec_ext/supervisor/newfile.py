@@ -5,9 +5,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from .paths import date_after, permit, replaceable
+
+#: A file that has no name yet is linked to by its descriptor: a name for it that is none of its own.
+_DESCRIPTOR = "/proc/self/fd/{}"
+
+
+def _own_name() -> str:
+    return f".exec-{os.urandom(8).hex()}.part"
 
 
 class Temporary:
@@ -22,7 +30,7 @@ class Temporary:
     """
 
     def __init__(self, handle: int, mode: int) -> None:
-        self.name = f".exec-{os.urandom(8).hex()}.part"
+        self.name = _own_name()
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         self.descriptor = os.open(self.name, flags, mode, dir_fd=handle)
         self._made = os.fstat(self.descriptor)
@@ -36,17 +44,67 @@ class Temporary:
         only = os.path.samestat(there, self._made) and there.st_nlink == 1
         return only and there.st_size == 0 and there.st_mode == self._made.st_mode
 
+    def place(self, handle: int, name: str) -> None:
+        """Give it that name in its directory, whatever file has it now."""
+        os.rename(self.name, name, src_dir_fd=handle, dst_dir_fd=handle)
+
     def discard(self, handle: int) -> None:
         """Leave nothing behind."""
         os.close(self.descriptor)
+        _remove(self.name, handle)
+
+
+class Nameless:
+    """An empty file in a directory, under no name: should we be killed, nothing of it is left (Linux).
+
+    Raises `OSError` where the file system, or the system, cannot have one.
+
+    Parameters
+    ----------
+    handle : int
+        A descriptor of the directory.
+    mode : int
+        Less the umask.
+    """
+
+    def __init__(self, handle: int, mode: int) -> None:
+        flags = getattr(os, "O_TMPFILE", None)
+        if flags is None:
+            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+        self.descriptor = os.open(".", flags | os.O_RDWR | os.O_CLOEXEC, mode, dir_fd=handle)
         try:
-            os.unlink(self.name, dir_fd=handle)
+            # Without /proc, or with that of another namespace, it could never get a name.
+            there = os.stat(_DESCRIPTOR.format(self.descriptor))
+            if not os.path.samestat(there, os.fstat(self.descriptor)):
+                raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
         except OSError:
-            pass  # a program removed it, or its directory, first
+            os.close(self.descriptor)
+            raise
+
+    def place(self, handle: int, name: str) -> None:
+        """Give it that name in its directory, whatever file has it now."""
+        try:
+            self._link(handle, name)
+        except FileExistsError:
+            # A link takes nobody's place; a name of our own does, and is there for no longer than that.
+            own = _own_name()
+            self._link(handle, own)
+            try:
+                os.rename(own, name, src_dir_fd=handle, dst_dir_fd=handle)
+            except OSError:
+                _remove(own, handle)
+                raise
+
+    def _link(self, handle: int, name: str) -> None:
+        os.link(_DESCRIPTOR.format(self.descriptor), name, dst_dir_fd=handle, follow_symlinks=True)
+
+    def discard(self, handle: int) -> None:
+        """Leave nothing behind."""
+        os.close(self.descriptor)
 
 
 class NewFile:
-    """A file while it is written: beside its place, under a name of its own.
+    """A file while it is written: in its directory, and under no name where that is possible.
 
     It takes over the permissions of the file that it replaces; `mode`, less the umask, is for one
     that replaces none. `spare` is an empty one that there is already, with that mode.
@@ -61,7 +119,7 @@ class NewFile:
                 spare.discard(handle)
             raise
         # Until it is complete, nobody may read who could not read what it replaces.
-        self._temporary = spare or Temporary(handle, mode if self._mode is None else 0o600)
+        self._temporary = spare or _temporary(handle, mode if self._mode is None else 0o600)
         self.descriptor = self._temporary.descriptor
 
     def write(self, data: bytes) -> None:
@@ -78,7 +136,7 @@ class NewFile:
         try:
             permit(self.descriptor, self._replaced() or self._mode)
             self._date()
-            os.rename(self._temporary.name, self._name, src_dir_fd=self._handle, dst_dir_fd=self._handle)
+            self._temporary.place(self._handle, self._name)
         except BaseException:
             self.discard()
             raise
@@ -105,3 +163,17 @@ class NewFile:
         """Leave nothing behind."""
         self._temporary.discard(self._handle)
         os.close(self._handle)
+
+
+def _temporary(handle: int, mode: int) -> Nameless | Temporary:
+    try:
+        return Nameless(handle, mode)
+    except OSError:
+        return Temporary(handle, mode)  # which says what is wrong, where that is not the file system
+
+
+def _remove(name: str, handle: int) -> None:
+    try:
+        os.unlink(name, dir_fd=handle)
+    except OSError:
+        pass  # a program removed it, or its directory, first

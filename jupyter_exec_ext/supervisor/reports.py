@@ -11,8 +11,24 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..errors import ProtocolError
+from ..text import one_line
 
-__all__ = ["Asks", "Dropped", "Dropping", "Entries", "Entry", "Ready", "Refusal", "Report", "Started", "read"]
+__all__ = [
+    "Asks",
+    "Done",
+    "Dropped",
+    "Dropping",
+    "Entries",
+    "Entry",
+    "Ready",
+    "Refusal",
+    "Report",
+    "Size",
+    "Started",
+    "lied",
+    "no_protocol",
+    "read",
+]
 
 #: The largest number a counter may show: what SQLite and JavaScript's callers still take.
 MOST = 2**53
@@ -48,9 +64,9 @@ class Started(Said):
 
 
 class Asks(Said):
-    """The program waits for input."""
+    """The program waits for input; the prompt is what it printed last, of which `Output` keeps so much."""
 
-    prompt: str = Field(max_length=10_000)
+    prompt: str = Field(max_length=1000)
 
 
 class Dropping(Said):
@@ -102,13 +118,34 @@ class Entries(Said):
     entries: list[Entry] = Field(max_length=10_000)
 
 
+class Size(Said):
+    """A file is opened, and has so many bytes; 0 also where that cannot be known."""
+
+    size: Count
+
+
+class Done(Said):
+    """What was asked for is done; a list may have `more` than the `limit`."""
+
+    more: bool = False
+    limit: Count = 0
+
+
+def lied(deed: str) -> ProtocolError:
+    """The error for a supervisor that does what one that is honest does not."""
+    return ProtocolError(f"The session's supervisor {deed}; the session was ended.")
+
+
+def no_protocol(where: str = "") -> ProtocolError:
+    """The error for what is not in the protocol."""
+    return lied(f"sent something that is not its protocol{where}")
+
+
 def read(shape: type[M], fields: dict[str, Any]) -> M:
     """The fields of a control frame, in their shape. Raises `ProtocolError` where they have another."""
     try:
         return shape.model_validate({name: value for name, value in fields.items() if name != "op"})
     except ValidationError as error:
-        where = ".".join(str(part) for part in error.errors(include_input=False)[0]["loc"])[:100]
-        raise ProtocolError(
-            f"The session's supervisor sent something that is not its protocol ({shape.__name__.lower()}: "
-            f"{where or 'fields'}); the session was ended."
-        ) from None
+        names = error.errors(include_input=False)[0]["loc"]  # what nobody asked for has a name of its choice
+        where = one_line(".".join(str(part) for part in names)[:100])
+        raise no_protocol(f" ({shape.__name__.lower()}: {where or 'fields'})") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import json
 import os
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import psutil
 import pytest
 from tornado.httpclient import AsyncHTTPClient
 from tornado.simple_httpclient import HTTPStreamClosedError
@@ -32,6 +34,18 @@ def memory() -> int:
     """What this process holds, in bytes."""
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def begun(folder: Path) -> list[str]:
+    """The files that are being written there: under a name of their own, or open and under none."""
+    opened = set()
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(OSError):
+            for descriptor in os.listdir(f"/proc/{process.pid}/fd"):
+                with contextlib.suppress(OSError):  # it is closed by now
+                    opened.add(os.readlink(f"/proc/{process.pid}/fd/{descriptor}"))
+    nameless = [path for path in opened if path.startswith(f"{folder}/#") and path.endswith(" (deleted)")]
+    return nameless + [path.name for path in folder.glob(".exec-*.part")]
 
 
 async def test_what_is_put_can_be_listed_read_and_deleted(
@@ -161,6 +175,7 @@ async def test_a_file_over_the_limit_is_413_and_leaves_nothing(
     assert over.code == 413
     await asyncio.sleep(0.3)  # what was begun is removed on the other side of a pipe
     assert [path.name for path in (jp_root_dir / "work").iterdir()] == ["fits"]
+    assert begun(jp_root_dir / "work") == []
 
 
 async def test_an_upload_that_breaks_off_leaves_the_old_file(
@@ -177,10 +192,12 @@ async def test_an_upload_that_breaks_off_leaves_the_old_file(
     writer.write(b"new")
     await writer.drain()
     await asyncio.sleep(0.3)
+    assert len(begun(jp_root_dir / "work")) == 1
     # when
     writer.close()
     await asyncio.sleep(0.5)
     # then
+    assert begun(jp_root_dir / "work") == []
     assert (jp_root_dir / "work/file").read_text() == "old"
     assert [path.name for path in (jp_root_dir / "work").iterdir()] == ["file"]
 
@@ -242,12 +259,13 @@ async def test_an_upload_that_stalls_is_disconnected_and_leaves_nothing(
     for _ in range(4):  # slow, and yet a piece each time
         writer.write(b"new")
         await asyncio.sleep(0.3)
-    assert len(list((jp_root_dir / "work").iterdir())) == 1
+    assert len(begun(jp_root_dir / "work")) == 1
     # when: nothing comes any more
     assert await asyncio.wait_for(reader.read(), 5) == b""
     writer.close()
     # then
     await asyncio.sleep(0.2)
+    assert begun(jp_root_dir / "work") == []
     assert list((jp_root_dir / "work").iterdir()) == []
 
 
