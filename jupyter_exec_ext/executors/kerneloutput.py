@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from .. import text as texts
 from ..events import Event, EventType
+from ..kernels.heavy import TEXT, shortened
 from ..kernels.wire import Message
 
 __all__ = ["KernelOutput"]
@@ -18,6 +19,8 @@ __all__ = ["KernelOutput"]
 OVERHEAD = 256
 #: Bytes of one display that are kept; a larger one becomes a placeholder that says so.
 DISPLAY_LIMIT = 4 * 1024 * 1024
+#: Characters of the texts of an error below which it is not cut any further.
+SHORTEST = 200
 _SHOWN = frozenset({"display_data", "execute_result", "update_display_data"})
 
 
@@ -62,8 +65,7 @@ class KernelOutput:
         elif message.type == "clear_output":
             self._add(Event("clear_output", {"wait": bool(message.content.get("wait"))}), 0)
         elif message.type == "error":
-            event = Event("error", _writable(_error(message.content)))
-            self._add(event, _size(event.data))
+            self._fail(message.content)
 
     def show(self, data: dict[str, Any]) -> None:
         """Show something that came by another way than a display."""
@@ -87,6 +89,16 @@ class KernelOutput:
             size = _size(shown)
             self.truncated = True
         self._add(Event(cast(EventType, message.type), shown), size)
+
+    def _fail(self, content: dict[str, Any]) -> None:
+        """Show an error, whatever its size: it is cut until there is room for it."""
+        data, cut = _error(content, TEXT)
+        length = TEXT
+        while (size := _size(data)) > self._limit - OVERHEAD and length > SHORTEST:
+            length //= 4
+            data, cut = _error(content, length)
+        self.truncated = self.truncated or cut
+        self._add(Event("error", data), size)
 
     # -- bounds ----------------------------------------------------------------------------------------
 
@@ -186,13 +198,23 @@ class KernelOutput:
         return self.fetch()
 
 
-def _error(content: dict[str, Any]) -> dict[str, Any]:
+def _error(content: dict[str, Any], length: int) -> tuple[dict[str, Any], bool]:
+    """An error with texts of that length at most, and fewer lines the less it is; and whether it is cut.
+
+    The last lines are kept, too, since they name the error.
+    """
+    value = str(content.get("evalue", ""))
     lines = content.get("traceback")
-    return {
+    lines = [str(line) for line in lines] if isinstance(lines, list) else []
+    half = max(1, length // 400)
+    kept = lines if len(lines) <= 2 * half else lines[:half] + lines[-half:]
+    data = {
         "ename": str(content.get("ename", ""))[:1000],
-        "evalue": str(content.get("evalue", ""))[:100_000],
-        "traceback": [str(line)[:100_000] for line in lines[:500]] if isinstance(lines, list) else [],
+        "evalue": shortened(value, length),
+        "traceback": [shortened(line, length) for line in kept],
     }
+    cut = len(kept) < len(lines) or any(len(text) > length for text in (value, *lines))
+    return _writable(data), cut
 
 
 def _writable(value: Any) -> Any:

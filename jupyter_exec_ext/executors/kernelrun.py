@@ -187,7 +187,8 @@ class KernelRun:
         self._wake.set()
 
     def _end(self, reply: dict[str, Any], *, script: bool) -> None:
-        for payload in reply.get("payload") or []:
+        # The request is remembered, and the reply with it; what it shows need not be.
+        for payload in reply.pop("payload", None) or []:
             if isinstance(payload, dict) and payload.get("source") == "page" and "data" in payload:
                 self._output.show(dict(payload["data"]))  # what a notebook shows in its pager
         self._execution.judged(judge_reply(reply, script=script))

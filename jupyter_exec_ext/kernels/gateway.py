@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from ..errors import EnvironmentFailed, ExecError, KernelDied, NotFound, SessionLost
-from .wire import CHANNELS, HEAVY, Message, Wire, as_message, unpack
+from .heavy import HEAVY
+from .wire import CHANNELS, Message, Wire, as_message, unpack
 
 if TYPE_CHECKING:
     from jupyter_client.asynchronous.client import AsyncKernelClient

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from jupyter_exec_ext.events import Event, Transcript
 from jupyter_exec_ext.executors.kerneloutput import KernelOutput
-from jupyter_exec_ext.kernels.wire import HUGE, Message
+from jupyter_exec_ext.kernels.heavy import HUGE
+from jupyter_exec_ext.kernels.wire import Message
 
 NUMBER = r"[\d,]+"
 NOTE = re.compile(
