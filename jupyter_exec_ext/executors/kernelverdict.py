@@ -12,6 +12,12 @@ from .verdict import Judgement
 
 __all__ = ["judge_death", "judge_reply"]
 
+NOT_RUN = "The kernel did not run it, since something before it failed; run it again."
+NO_REPLY = (
+    "The kernel gave no reply that says how it ended, so that nobody knows whether it ran; "
+    "restart the kernel if that happens again."
+)
+
 _NUMBER = re.compile(r"-?[0-9]{1,18}")
 #: What IPython's script magics raise says how the program ended.
 _EXIT_STATUS = re.compile(r"returned non-zero exit status (\d+)\.?$")
@@ -31,6 +37,8 @@ def judge_reply(reply: dict[str, Any], *, script: bool = False) -> Judgement:
 
     Parameters
     ----------
+    reply : dict
+        Empty where the kernel gave none.
     script : bool
         Whether a cell magic ran it as a program of another language.
     """
@@ -43,9 +51,9 @@ def judge_reply(reply: dict[str, Any], *, script: bool = False) -> Judgement:
         return ended or _by_error(name, value)
     if status == "abort":  # bash_kernel and its like; "aborted" is another thing
         return Judgement("failed", 130, "It was interrupted.")
-    return Judgement(
-        "failed", 1, "The kernel did not run it, since something before it failed; run it again."
-    )
+    if status == "aborted":
+        return Judgement("failed", 1, NOT_RUN)
+    return Judgement("failed", 1, NO_REPLY)
 
 
 def _of_script(value: str) -> Judgement | None:

@@ -83,6 +83,19 @@ class FaultyKernel(Kernel):
         self.say("unheard_of", what="this")
         self.say("stream", name="stdout", text="after\n")
 
+    def do_raise(self, rest: str) -> None:
+        """ipykernel sends no reply then."""
+        raise RuntimeError(rest)
+
+    def do_forget_idle(self, rest: str) -> None:
+        publish = self._publish_status_and_flush
+        self.say("stream", name="stdout", text="ran")
+
+        def forget(*_: Any, **__: Any) -> None:
+            self._publish_status_and_flush = publish
+
+        self._publish_status_and_flush = forget
+
 
 if __name__ == "__main__":
     IPKernelApp.launch_instance(kernel_class=FaultyKernel)

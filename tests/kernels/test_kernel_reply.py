@@ -1,0 +1,49 @@
+"""What a cell has come to whose kernel forgets how it ended. Real kernels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from jupyter_exec_ext.executors.base import CodeResult, RunOptions
+from jupyter_exec_ext.executors.jupyter import JupyterCodeExecutor
+from jupyter_exec_ext.kernels import request
+from jupyter_exec_ext.models import CodeBlock
+
+from .conftest import Make
+
+
+@pytest.fixture(autouse=True)
+def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(request, "SECOND_END", 1.0)
+
+
+async def run(executor: JupyterCodeExecutor, *codes: str) -> CodeResult:
+    blocks = [CodeBlock(code=code) for code in codes]
+    return await executor.execute_code_blocks(blocks, RunOptions(timeout=30))
+
+
+async def test_a_cell_that_the_kernel_never_ran_is_no_success(make: Make, tmp_path: Path) -> None:
+    executor = await make()
+    await run(executor, "import sys; sys.stdout = None")  # then ipykernel fails before each cell
+
+    result = await run(executor, f"open({str(tmp_path / 'ran')!r}, 'w')", "print('the next block')")
+
+    assert (result.outcome.status, result.exit_code) == ("failed", 1)
+    assert "The kernel gave no reply" in str(result.outcome.verdict.cause)
+    assert not (tmp_path / "ran").exists()
+    assert result.outcome.verdict.state_kept
+
+
+async def test_without_a_reply_nothing_is_ok_and_without_idle_it_is(make: Make) -> None:
+    executor = await make("faulty")
+
+    unanswered = await run(executor, "raise it")
+    ran = await run(executor, "forget_idle")
+    after = await run(executor, "say after")
+
+    assert (unanswered.outcome.status, unanswered.exit_code) == ("failed", 1)
+    assert "The kernel gave no reply" in str(unanswered.outcome.verdict.cause)
+    assert (ran.outcome.status, ran.output) == ("ok", "ran")
+    assert (after.outcome.status, after.output) == ("ok", "after")
