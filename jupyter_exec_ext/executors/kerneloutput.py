@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
 
-from .. import text as texts
 from ..events import Event, EventType
-from ..kernels.heavy import TEXT, shortened
+from ..kernels.heavy import TEXT
 from ..kernels.wire import Message
+from .kernelshown import as_text, error_of, note_of, shown_of, size_of, within
 
 __all__ = ["KernelOutput"]
 
@@ -51,52 +49,53 @@ class KernelOutput:
         self.truncated = False
 
     def take(self, message: Message) -> None:
-        """Take a message; one that shows nothing is left out."""
+        """Take a message, whatever is in it; one that shows nothing is left out."""
         if message.huge:
-            self._add(_placeholder(message.type, message.size), 0)
-            self.truncated = True
-            return
-        if message.type == "stream":
-            text = _writable(str(message.content.get("text", "")))
+            self._leave_out(message)
+        elif message.type == "stream":
+            text = as_text(message.content.get("text"))
             if text:
                 self._print("stderr" if message.content.get("name") == "stderr" else "stdout", text)
         elif message.type in _SHOWN:
-            self._show(message)
+            self._show(message.type, message.content, message.size)
         elif message.type == "clear_output":
             self._add(Event("clear_output", {"wait": bool(message.content.get("wait"))}), 0)
         elif message.type == "error":
             self._fail(message.content)
 
-    def show(self, data: dict[str, Any]) -> None:
-        """Show something that came by another way than a display."""
-        event = Event("display_data", {"data": data, "metadata": {}})
-        self._add(event, _size(event.data))
+    def show(self, data: object) -> None:
+        """Show something that came by another way than a display: its forms, or text; else nothing."""
+        content = {"data": {"text/plain": data} if isinstance(data, str) else data}
+        self._show("display_data", content, None)
 
-    def _show(self, message: Message) -> None:
-        data = message.content.get("data")
-        if not isinstance(data, dict):
+    def _show(self, kind: str, content: dict[str, Any], size: int | None) -> None:
+        shown = shown_of(kind, content)
+        if shown is None:
             return
-        shown: dict[str, Any] = {"data": data, "metadata": message.content.get("metadata") or {}}
-        shown = _writable(shown)
-        if message.type == "execute_result":
-            shown["execution_count"] = message.content.get("execution_count")
-        transient = message.content.get("transient")
-        if transient and isinstance(transient, dict):
-            shown["transient"] = _writable(transient)
-        size = message.size
-        if size > min(DISPLAY_LIMIT, self._limit):
-            shown["data"] = _within(data, min(DISPLAY_LIMIT, self._limit))
-            size = _size(shown)
+        size, limit = size_of(shown) if size is None else size, min(DISPLAY_LIMIT, self._limit)
+        if size > limit:
+            shown = within(shown, limit)
+            size = size_of(shown)
             self.truncated = True
-        self._add(Event(cast(EventType, message.type), shown), size)
+        self._add(Event(cast(EventType, kind), shown), size)
+
+    def _leave_out(self, message: Message) -> None:
+        note = (
+            f"[a {message.type} message of {message.size:,} bytes was left out, since it is over the limit]"
+        )
+        if message.type == "stream":
+            self._add(Event.stream("stderr", f"\n{note}\n"), 0)
+        else:
+            self._add(Event("display_data", note_of(note)), 0)
+        self.truncated = True
 
     def _fail(self, content: dict[str, Any]) -> None:
         """Show an error, whatever its size: it is cut until there is room for it."""
-        data, cut = _error(content, TEXT)
+        data, cut = error_of(content, TEXT)
         length = TEXT
-        while (size := _size(data)) > self._limit - OVERHEAD and length > SHORTEST:
+        while (size := size_of(data)) > self._limit - OVERHEAD and length > SHORTEST:
             length //= 4
-            data, cut = _error(content, length)
+            data, cut = error_of(content, length)
         self.truncated = self.truncated or cut
         self._add(Event("error", data), size)
 
@@ -196,54 +195,3 @@ class KernelOutput:
             self._put(event)
         self._tail.clear()
         return self.fetch()
-
-
-def _error(content: dict[str, Any], length: int) -> tuple[dict[str, Any], bool]:
-    """An error with texts of that length at most, and fewer lines the less it is; and whether it is cut.
-
-    The last lines are kept, too, since they name the error.
-    """
-    value = str(content.get("evalue", ""))
-    lines = content.get("traceback")
-    lines = [str(line) for line in lines] if isinstance(lines, list) else []
-    half = max(1, length // 400)
-    kept = lines if len(lines) <= 2 * half else lines[:half] + lines[-half:]
-    data = {
-        "ename": str(content.get("ename", ""))[:1000],
-        "evalue": shortened(value, length),
-        "traceback": [shortened(line, length) for line in kept],
-    }
-    cut = len(kept) < len(lines) or any(len(text) > length for text in (value, *lines))
-    return _writable(data), cut
-
-
-def _writable(value: Any) -> Any:
-    """The same, without what JSON cannot hold: lone surrogates, and numbers that are none."""
-    if isinstance(value, str):
-        return value if value.isascii() else texts.shown(value)
-    if isinstance(value, dict):
-        return {_writable(str(name)): _writable(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_writable(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _size(value: Any) -> int:
-    return len(json.dumps(value, default=str))
-
-
-def _within(data: dict[str, Any], limit: int) -> dict[str, Any]:
-    """The forms of a display that are small enough; the text says which are not there."""
-    sizes = {name: _size(value) for name, value in data.items()}
-    kept = {name: value for name, value in data.items() if sizes[name] <= limit // 4}
-    left_out = ", ".join(f"{name} of {sizes[name]:,} bytes" for name in data if name not in kept)
-    note = f"[left out, since it is over the limit of {limit:,} bytes for a display: {left_out}]"
-    text = kept.get("text/plain")
-    return {**kept, "text/plain": f"{text}\n{note}" if isinstance(text, str) else note}
-
-
-def _placeholder(kind: str, size: int) -> Event:
-    note = f"[a {kind} message of {size:,} bytes was left out, since it is over the limit]"
-    if kind == "stream":
-        return Event.stream("stderr", f"\n{note}\n")
-    return Event("display_data", {"data": {"text/plain": note}, "metadata": {}})

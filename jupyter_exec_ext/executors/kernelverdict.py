@@ -8,6 +8,7 @@ from typing import Any
 from ..errors import KernelDied
 from ..kernels.watch import signal_name
 from ..text import one_line
+from .kernelshown import as_text
 from .verdict import Judgement
 
 __all__ = ["judge_death", "judge_reply"]
@@ -46,7 +47,7 @@ def judge_reply(reply: dict[str, Any], *, script: bool = False) -> Judgement:
     if status == "ok":
         return Judgement("ok", 0)
     if status == "error":
-        name, value = str(reply.get("ename", "")), str(reply.get("evalue", ""))
+        name, value = as_text(reply.get("ename")), as_text(reply.get("evalue"))
         ended = _of_script(value) if script and name == "CalledProcessError" else None
         return ended or _by_error(name, value)
     if status == "abort":  # bash_kernel and its like; "aborted" is another thing

@@ -6,6 +6,7 @@ import json
 import re
 from typing import Any
 
+import nbformat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -73,6 +74,67 @@ def test_whatever_is_shown_can_be_written_as_json(value: Any) -> None:
         output.take(message(kind, {"data": value, "traceback": value, "name": value, "transient": value}, 10))
     for event in output.fetch() + output.finish():
         json.dumps(event.data, allow_nan=False, ensure_ascii=False).encode()
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+FORMS = st.dictionaries(
+    st.sampled_from(["text/plain", "text/html", "application/json", "a/b+json"]), ANYTHING
+)
+
+
+@settings(deadline=None)
+@given(
+    st.fixed_dictionaries(
+        {
+            "data": FORMS | ANYTHING,
+            "metadata": ANYTHING,
+            "execution_count": ANYTHING,
+            "transient": st.fixed_dictionaries({"display_id": ANYTHING}) | ANYTHING,
+            **dict.fromkeys(("ename", "evalue", "traceback", "name", "text", "wait"), ANYTHING),
+        }
+    ),
+    st.sampled_from([10, 5_000_000]),
+)
+def test_whatever_a_kernel_sends_the_outputs_are_valid(content: dict[str, Any], size: int) -> None:
+    output = KernelOutput(1_000_000, lambda: None)
+    for kind in ("display_data", "execute_result", "update_display_data", "error", "stream", "clear_output"):
+        output.take(message(kind, content, size))
+    for data in (content["data"], content["metadata"]):
+        output.show(data)
+
+    shown = Transcript(output.fetch() + output.finish())
+
+    assert isinstance(shown.output, str)
+    cell = nbformat.v4.new_code_cell(outputs=shown.outputs)
+    nbformat.validate(nbformat.v4.new_notebook(cells=[cell]))
+
+
+def test_what_is_no_text_is_shown_as_json_and_lines_stay_lines() -> None:
+    output = KernelOutput(1_000_000, lambda: None)
+    data = {"text/plain": [1, None], "text/html": ["a", "b"], "text/x": None, "application/json": [1]}
+    output.take(message("execute_result", {"data": data, "metadata": [1], "execution_count": "x"}))
+    output.show("a page")
+
+    shown = Transcript(output.fetch())
+
+    assert shown.outputs[0] == {
+        "output_type": "execute_result",
+        "data": {"text/plain": "[1, null]", "text/html": ["a", "b"], "application/json": [1]},
+        "metadata": {},
+        "execution_count": None,
+    }
+    assert shown.output == "[1, null]\na page\n"
+
+
+def test_a_page_is_bounded_as_a_display_is() -> None:
+    output = KernelOutput(50_000_000, lambda: None)
+    output.show({"text/plain": "x" * 5_000_000})
+    assert "text/plain of 5,000,002 bytes" in Transcript(output.fetch()).output
+    assert output.truncated
 
 
 def test_what_is_huge_becomes_a_placeholder() -> None:

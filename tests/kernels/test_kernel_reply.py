@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import nbformat
 import pytest
 
 from jupyter_exec_ext.executors.base import CodeResult, RunOptions
@@ -47,3 +48,33 @@ async def test_without_a_reply_nothing_is_ok_and_without_idle_it_is(make: Make) 
     assert "The kernel gave no reply" in str(unanswered.outcome.verdict.cause)
     assert (ran.outcome.status, ran.output) == ("ok", "ran")
     assert (after.outcome.status, after.output) == ("ok", "after")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'send display_data {"data": {"text/plain": [1, 2]}, "metadata": [1]}',
+        'send execute_result {"data": {"text/plain": [null]}, "execution_count": "x"}',
+        'send update_display_data {"data": {"text/html": {"a": 1}}, "transient": {"display_id": {"a": [1]}}}',
+        'send error {"ename": 5, "evalue": {"a": 1}, "traceback": [1, null]}',
+        'send stream {"name": [1], "text": {"a": 1}}',
+        'send input_request {"prompt": [1]}',
+        'reply {"payload": 5}',
+        'reply {"payload": [5, {"source": {"a": 1}}, {"source": "page", "data": {"text/plain": 5}}]}',
+        *(
+            f'reply {{"payload": [{{"source": "page", "data": {data}}}]}}'
+            for data in ("5", "null", "[1]", '"a"')
+        ),
+    ],
+)
+async def test_whatever_a_kernel_sends_the_run_keeps_its_own_verdict(make: Make, code: str) -> None:
+    executor = await make("faulty")
+    before = executor.kernel_id
+
+    result = await run(executor, code, "say after")
+
+    assert (result.outcome.status, result.exit_code) == ("ok", 0)
+    assert result.output.endswith("after")
+    cell = nbformat.v4.new_code_cell(outputs=result.outputs)
+    nbformat.validate(nbformat.v4.new_notebook(cells=[cell]))
+    assert executor.kernel_id == before, "it is another kernel"
