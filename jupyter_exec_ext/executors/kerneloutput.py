@@ -50,7 +50,7 @@ class KernelOutput:
 
     def take(self, message: Message) -> None:
         """Take a message, whatever is in it; one that shows nothing is left out."""
-        if message.huge:
+        if message.huge or message.deep:
             self._leave_out(message)
         elif message.type == "stream":
             text = as_text(message.content.get("text"))
@@ -69,9 +69,10 @@ class KernelOutput:
         self._show("display_data", content, None)
 
     def _show(self, kind: str, content: dict[str, Any], size: int | None) -> None:
-        shown = shown_of(kind, content)
+        shown, cut = shown_of(kind, content)
         if shown is None:
             return
+        self.truncated = self.truncated or cut
         size, limit = size_of(shown) if size is None else size, min(DISPLAY_LIMIT, self._limit)
         if size > limit:
             shown = within(shown, limit)
@@ -80,9 +81,8 @@ class KernelOutput:
         self._add(Event(cast(EventType, kind), shown), size)
 
     def _leave_out(self, message: Message) -> None:
-        note = (
-            f"[a {message.type} message of {message.size:,} bytes was left out, since it is over the limit]"
-        )
+        why = "it is nested too deep" if message.deep else "it is over the limit"
+        note = f"[a {message.type} message of {message.size:,} bytes was left out, since {why}]"
         if message.type == "stream":
             self._add(Event.stream("stderr", f"\n{note}\n"), 0)
         else:

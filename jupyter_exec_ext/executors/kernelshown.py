@@ -12,29 +12,56 @@ from ..kernels.heavy import shortened
 
 __all__ = ["as_text", "error_of", "note_of", "shown_of", "size_of", "within", "writable"]
 
+#: How deep what is shown may be nested: Python's own limit depends on where it is read, others have theirs.
+DEPTH = 200
 #: What nbformat lets have any form; all else is text.
 _JSON = re.compile(r"application/(.*\+)?json")
 
 
-def shown_of(kind: str, content: dict[str, Any]) -> dict[str, Any] | None:
-    """The data of a display's event; None where it shows nothing."""
+def shown_of(kind: str, content: dict[str, Any]) -> tuple[dict[str, Any] | None, bool]:
+    """The data of a display's event, None where it shows nothing; and whether a part was too deep for it."""
     data, metadata, transient = (content.get(name) for name in ("data", "metadata", "transient"))
     if not isinstance(data, dict):
-        return None
-    shown = {"data": _bundle(data), "metadata": writable(metadata) if isinstance(metadata, dict) else {}}
+        return None, False
+    forms, cut = _bundle(data)
+    shown: dict[str, Any] = {"data": forms, "metadata": _mapping(metadata)}
     if kind == "execute_result":
         count = content.get("execution_count")
         valid = isinstance(count, int) and not isinstance(count, bool) and count >= 0
         shown["execution_count"] = count if valid else None
-    if transient and isinstance(transient, dict):
-        shown["transient"] = writable(transient)
-    return shown
+    if named := _mapping(transient):
+        shown["transient"] = named
+    return shown, cut
 
 
-def _bundle(data: dict[str, Any]) -> dict[str, Any]:
-    """The forms of a display by their types; one that is null is none."""
-    named = ((writable(str(name)), value) for name, value in data.items() if value is not None)
-    return {name: _form(name, value) for name, value in named}
+def _mapping(value: Any) -> dict[str, Any]:
+    try:
+        return dict(writable(value)) if isinstance(value, dict) else {}
+    except RecursionError:
+        return {}
+
+
+def _bundle(data: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+    """The forms of a display by their types; null is none, and what is too deep is told of."""
+    forms: dict[str, Any] = {}
+    deep: list[str] = []
+    for name, value in data.items():
+        name = str(writable(name))
+        try:
+            if value is not None:
+                forms[name] = _form(name, value)
+        except RecursionError:
+            deep.append(name)
+    if deep:
+        _note(forms, f"it is nested more than {DEPTH} deep", deep)
+    return forms, bool(deep)
+
+
+def _note(forms: dict[str, Any], why: str, names: list[str]) -> None:
+    """Say below the text of a display what is not there."""
+    note = f"[left out, since {why}: {shortened(', '.join(names), 1000)}]"
+    text = forms.get("text/plain")
+    forms["text/plain"] = f"{text}\n{note}" if isinstance(text, str) else note
 
 
 def _form(name: str, value: Any) -> Any:
@@ -42,14 +69,17 @@ def _form(name: str, value: Any) -> Any:
         return writable(value)
     if isinstance(value, list) and all(isinstance(line, str) for line in value):
         return writable(value)  # lines, as nbformat has it
-    return as_text(value)
+    return json.dumps(writable(value), ensure_ascii=False)
 
 
 def as_text(value: Any) -> str:
     """The same as text: that of what is none in JSON, and of null none."""
     if isinstance(value, str):
-        return str(writable(value))
-    return "" if value is None else json.dumps(writable(value), ensure_ascii=False)
+        return value if value.isascii() else texts.shown(value)
+    try:
+        return "" if value is None else json.dumps(writable(value), ensure_ascii=False)
+    except RecursionError:
+        return f"[left out, since it is nested more than {DEPTH} deep]"
 
 
 def error_of(content: dict[str, Any], length: int) -> tuple[dict[str, Any], bool]:
@@ -69,14 +99,19 @@ def error_of(content: dict[str, Any], length: int) -> tuple[dict[str, Any], bool
     return data, len(kept) < len(lines) or any(len(text) > length for text in (value, *lines))
 
 
-def writable(value: Any) -> Any:
-    """The same, without what JSON cannot hold: lone surrogates, and numbers that are none."""
+def writable(value: Any, depth: int = DEPTH) -> Any:
+    """The same, without what JSON cannot hold: lone surrogates, and numbers that are none.
+
+    Raises RecursionError where it is nested deeper than that.
+    """
     if isinstance(value, str):
         return value if value.isascii() else texts.shown(value)
-    if isinstance(value, dict):
-        return {writable(str(name)): writable(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [writable(item) for item in value]
+    if isinstance(value, (dict, list)):
+        if depth <= 0:
+            raise RecursionError
+        if isinstance(value, list):
+            return [writable(item, depth - 1) for item in value]
+        return {writable(str(name)): writable(item, depth - 1) for name, item in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -95,10 +130,7 @@ def within(shown: dict[str, Any], limit: int) -> dict[str, Any]:
         shown = {**shown, "metadata": {}}
         left_out.append("metadata")
     if left_out:
-        what = shortened(", ".join(left_out), 1000)
-        note = f"[left out, since it is over the limit of {limit:,} bytes for a display: {what}]"
-        text = kept.get("text/plain")
-        kept["text/plain"] = f"{text}\n{note}" if isinstance(text, str) else note
+        _note(kept, f"it is over the limit of {limit:,} bytes for a display", left_out)
     return {**shown, "data": kept}
 
 

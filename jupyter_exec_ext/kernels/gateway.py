@@ -121,7 +121,7 @@ class WebsocketWire(Wire):
         read = _from_v1 if self._v1 else _from_json
         try:
             return read(raw) if len(raw) < HEAVY else await asyncio.to_thread(read, raw)
-        except (ValueError, LookupError, TypeError, AttributeError):
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
             return "iopub", None
 
     def put(self, channel: str, message: dict[str, Any]) -> None:

@@ -53,6 +53,9 @@ class Message:
         Empty where it only shows something and was too large.
     size : int
         Bytes, also of what was not unpacked.
+    header : dict
+    deep : bool
+        Whether its content was nested too deep to be read.
     """
 
     channel: str
@@ -63,6 +66,7 @@ class Message:
     content: dict[str, Any] = field(default_factory=dict)
     size: int = 0
     header: dict[str, Any] = field(default_factory=dict)
+    deep: bool = False
 
     @property
     def huge(self) -> bool:
@@ -182,7 +186,7 @@ class ZmqWire(Wire):
             if signed is not None and not compare_digest(signed, signature):
                 return None
             return unpack(channel, (header, parent, metadata, content), size)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
 
     def _sign(self, *parts: bytes) -> bytes | None:
@@ -223,16 +227,20 @@ def unpack(channel: str, parts: Sequence[bytes], size: int) -> Message | None:
     header, parent, _, content = parts
     origin = _origin(parent) if len(parent) < SMALL else _origin.__wrapped__(parent)
     headers = _read(header)
-    if size < HEAVY:
-        return _message(channel, headers, origin, _read(content), size)
-    return _heavy(channel, headers, origin, content, size)
+    try:
+        read = _read(content) if size < HEAVY else _heavy(headers, content, size)
+    except RecursionError:
+        message = _message(channel, headers, origin, {}, size)
+        if message is not None:
+            message.deep = True
+        return message
+    return _message(channel, headers, origin, read, size)
 
 
-def _heavy(channel: str, header: Any, origin: tuple[str, str], content: bytes, size: int) -> Message | None:
+def _heavy(header: Any, content: bytes, size: int) -> Any:
+    """The content of a large message; of one that is shown, and too large to be kept, it is not even read."""
     kind = str(header.get("msg_type", "")) if isinstance(header, dict) else ""
-    # What is shown and too large to be kept is not even read.
-    kept = trimmed(kind, _read(content)) if is_read(kind, size) else {}
-    return _message(channel, header, origin, kept, size)
+    return trimmed(kind, _read(content)) if is_read(kind, size) else {}
 
 
 def as_message(channel: str, raw: Mapping[str, Any], size: int) -> Message | None:

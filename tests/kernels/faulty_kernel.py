@@ -90,6 +90,17 @@ class FaultyKernel(Kernel):
         kind, _, content = rest.partition(" ")
         self.say(kind, **json.loads(content))
 
+    def do_deep(self, rest: str) -> None:
+        """A display of so many lists in each other, signed as any."""
+        content = '{"data": {"text/plain": "text", "application/json": %s}}'
+        lists = "[" * int(rest) + "]" * int(rest)
+        header = {"msg_type": "display_data", "session": self.session.session}
+        frames = [
+            json.dumps(part, default=str).encode() for part in (header, self.get_parent()["header"], {})
+        ]
+        frames.append((content % lists).encode())
+        self.iopub_socket.send_multipart([b"<IDS|MSG>", self.session.sign(frames), *frames])
+
     def do_reply(self, rest: str) -> dict[str, Any]:
         return dict(json.loads(rest))
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 
 import pytest
+import zmq
+from jupyter_client.asynchronous.client import AsyncKernelClient
 
 from jupyter_exec_ext.events import Transcript
 from jupyter_exec_ext.executors.base import RunOptions
 from jupyter_exec_ext.executors.kerneloutput import KernelOutput
 from jupyter_exec_ext.kernels.heavy import HUGE
-from jupyter_exec_ext.kernels.wire import Message, as_message, unpack
+from jupyter_exec_ext.kernels.wire import Message, ZmqWire, as_message, unpack
 from jupyter_exec_ext.models import CodeBlock
 
 from .conftest import Make
@@ -60,6 +62,22 @@ def test_what_decides_is_read_and_what_only_shows_is_not(raw: bool) -> None:
     assert status.content["execution_state"] == "idle"
     assert shown.huge
     assert shown.content == {}
+
+
+@pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize("nested", [b"[" * 200_000, b'{"msg_id":' * 200_000, b'{"msg_type":' * 200_000])
+def test_no_part_of_a_message_that_is_nested_too_deep_ends_the_connection(part: int, nested: bytes) -> None:
+    parts = [b'{"msg_type": "execute_reply"}', b"{}", b"{}", b"{}"]
+    parts[part] = nested
+    client = AsyncKernelClient()
+    client.session.key = b"key"
+    wire = ZmqWire(client)
+    frames = [zmq.Frame(frame) for frame in (b"<IDS|MSG>", client.session.sign(parts), *parts)]
+
+    read = wire._unpack("shell", frames, len(nested))
+
+    assert (read is None) == (part < 2)  # the metadata are not read at all
+    assert read is None or read.deep == (part == 3)
 
 
 @pytest.mark.parametrize("limit", [4_000, 100_000, 8_000_000])

@@ -159,3 +159,27 @@ def test_a_flood_of_empty_messages_is_bounded() -> None:
 def test_pieces_that_nobody_has_fetched_are_one_event() -> None:
     events, _ = printed(*[("stdout", "x")] * 1000)
     assert [event.data["text"] for event in events] == ["x" * 1000]
+
+
+def test_no_part_that_is_nested_too_deep_stops_the_others() -> None:
+    deep: Any = 1
+    for _ in range(600):
+        deep = [deep]
+    output = KernelOutput(1_000_000, lambda: None)
+    content = {
+        "data": {"text/plain": deep, "text/html": "b"},
+        "metadata": {"a": deep},
+        "transient": {"a": deep},
+    }
+    output.take(message("display_data", content, 10))
+    output.take(message("error", {"ename": deep, "evalue": deep, "traceback": [deep]}, 10))
+    output.take(message("stream", {"text": deep, "name": deep}, 10))
+
+    display, error, stream = Transcript(output.fetch()).outputs
+
+    assert display["data"] == {
+        "text/plain": "[left out, since it is nested more than 200 deep: text/plain]",
+        "text/html": "b",
+    }
+    assert display["metadata"] == {}
+    assert error["traceback"] == [stream["text"]] == ["[left out, since it is nested more than 200 deep]"]

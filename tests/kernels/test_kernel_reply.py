@@ -78,3 +78,23 @@ async def test_whatever_a_kernel_sends_the_run_keeps_its_own_verdict(make: Make,
     cell = nbformat.v4.new_code_cell(outputs=result.outputs)
     nbformat.validate(nbformat.v4.new_notebook(cells=[cell]))
     assert executor.kernel_id == before, "it is another kernel"
+
+
+@pytest.mark.parametrize(
+    ("depth", "note"),
+    [
+        (600, "text\n[left out, since it is nested more than 200 deep: application/json]\n"),
+        (200_000, "bytes was left out, since it is nested too deep]\n"),
+    ],
+)
+async def test_what_is_nested_too_deep_is_left_out_and_ends_no_run(make: Make, depth: int, note: str) -> None:
+    executor = await make("faulty")
+    before = executor.kernel_id
+
+    result = await run(executor, f"deep {depth}")
+
+    assert (result.outcome.status, result.exit_code) == ("ok", 0)
+    assert result.output.endswith(note)
+    assert result.outcome.truncated
+    assert (await run(executor, "deep 100")).outputs[0]["data"]["text/plain"] == "text"
+    assert executor.kernel_id == before
