@@ -14,7 +14,7 @@ from jupyter_core.utils import ensure_async
 from ..errors import ExecError, KernelDied, SessionLost
 from .gateway import is_remote, is_there
 
-__all__ = ["Watch", "signal_name"]
+__all__ = ["Watch", "manner", "signal_name"]
 
 #: Seconds between looks, and between questions to the kernel itself, or to a gateway that answers.
 LOOK, ASK = 0.25, 1.0
@@ -136,9 +136,15 @@ def _exit_code(manager: Any) -> int | None:
 
 
 def _epitaph(manager: Any) -> str:
-    code = _exit_code(manager)
-    how = "" if code is None else f" by {signal_name(-code)}" if code < 0 else f" with exit code {code}"
+    how = manner(_exit_code(manager))
     return f"The kernel died{how}; its variables are gone, what it had printed is kept."
+
+
+def manner(code: int | None) -> str:
+    """How a process ended, for a sentence; "" where it is not known."""
+    if code is None:
+        return ""
+    return f" by {signal_name(-code)}" if code < 0 else f" with exit code {code}"
 
 
 def signal_name(number: int) -> str:
