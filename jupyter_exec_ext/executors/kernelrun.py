@@ -191,9 +191,17 @@ class KernelRun:
         # The request is remembered, and the reply with it; what it shows need not be.
         payloads = reply.pop("payload", None)
         for payload in payloads if isinstance(payloads, list) else []:
-            if isinstance(payload, dict) and payload.get("source") == "page":
-                self._output.show(payload.get("data"))  # what a notebook shows in its pager
+            if isinstance(payload, dict):
+                self._heed(payload)
         self._execution.judged(judge_reply(reply, script=script))
+
+    def _heed(self, payload: dict[str, Any]) -> None:
+        """Do what a reply asks of whoever asked for it, as a notebook does."""
+        if payload.get("source") == "page":
+            self._output.show(payload.get("data"))
+        elif payload.get("source") == "ask_exit" and not payload.get("keepkernel") and self._connection:
+            self._connection.ends = True
+            self._execution.verdict.state_kept = False
 
     def _died(self, error: KernelDied) -> None:
         self._execution.verdict.state_kept = False

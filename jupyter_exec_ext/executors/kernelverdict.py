@@ -26,8 +26,11 @@ _SIGNAL = re.compile(r"died with (?:<Signals\.\w+: |unknown signal )(\d+)>?\.?$"
 
 
 def judge_death(error: KernelDied) -> Judgement:
-    """Say how a cell ended whose kernel died."""
-    code, name = error.code, None
+    """Say how a cell ended whose kernel died.
+
+    A kernel that ends well has not ended its cell well; the cell has no exit code then.
+    """
+    code, name = error.code or None, None
     if code is not None and code < 0:
         code, name = 128 - code, signal_name(-code)
     return Judgement("failed", code, error.message, name)

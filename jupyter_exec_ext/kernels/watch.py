@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import subprocess
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -104,6 +105,14 @@ class Watch:
         with contextlib.suppress(Exception):  # KeyError, or tornado's 404
             return self._manager()
         return None
+
+    def doubtful(self, seconds: float) -> bool:
+        """Whether it has to be asked if the kernel is there; a gateway's has not within so many seconds."""
+        manager = self._manager_or_none()
+        if manager is None or is_remote(manager):
+            return self.silence > seconds
+        process = getattr(getattr(manager, "provisioner", None), "process", None)
+        return isinstance(process, subprocess.Popen) and process.poll() is not None  # at once, for each block
 
     async def check_alive(self) -> None:
         """Raises `KernelDied` or `SessionLost` where the kernel is not there any more."""

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from jupyter_exec_ext.executors.kernelverdict import judge_reply
+from jupyter_exec_ext.errors import KernelDied
+from jupyter_exec_ext.executors.kernelverdict import judge_death, judge_reply
 
 FAILED = "Command 'b'...'' "
 EXITED, KILLED = f"{FAILED}returned non-zero exit status 3.", f"{FAILED}died with <Signals.SIGKILL: 9>."
@@ -60,3 +61,11 @@ def test_what_does_not_say_that_it_went_well_is_no_success(reply: dict[str, Any]
     told = judge_reply(reply)
     assert (told.status, told.exit_code) == ("failed", 1)
     assert str(told.cause).startswith(cause)
+
+
+@pytest.mark.parametrize(("code", "shown"), [(0, None), (None, None), (1, 1), (-9, 137)])
+def test_a_cell_whose_kernel_has_ended_has_no_exit_code_that_says_ok(
+    code: int | None, shown: int | None
+) -> None:
+    told = judge_death(KernelDied("The kernel died.", code=code))
+    assert (told.status, told.exit_code) == ("failed", shown)
