@@ -39,6 +39,8 @@ class KernelOutput:
         #: Characters of the pieces that the tail is kept in: whole ones are dropped.
         self._grain = max(1, min(16384, self._limit // 16))
         self._ready: list[Event] = []
+        #: What the last one of them counts for, where it is no text.
+        self._last_size = 0
         self._tail: deque[tuple[Event, int]] = deque()
         self._tail_size = 0
         self._texts: list[str] = []
@@ -120,12 +122,27 @@ class KernelOutput:
 
     def _add(self, event: Event, size: int) -> None:
         size += OVERHEAD
+        if event.type == "update_display_data":
+            self._take_back(event)
         self.total += size
         if self._tail or size > self._room:
             self._keep(event, size)
             return
         self._room -= size
+        self._last_size = size
         self._put(event)
+
+    def _take_back(self, update: Event) -> None:
+        """Of several updates of one display that nobody has fetched yet, only the last counts."""
+        if self._tail:
+            if _same_display(self._tail[-1][0], update):
+                _, size = self._tail.pop()
+                self._tail_size -= size
+                self.total -= size
+        elif self._ready and not self._texts and _same_display(self._ready[-1], update):
+            self._ready.pop()
+            self._room += self._last_size
+            self.total -= self._last_size
 
     def _keep(self, event: Event, size: int) -> None:
         self._tail.append((event, size))
@@ -141,7 +158,7 @@ class KernelOutput:
             self._put_text(event.data["name"], event.data["text"])
             return
         self._join()
-        self._replace(event)
+        self._ready.append(event)
         self._wake()
 
     def _put_text(self, name: str, text: str) -> None:
@@ -151,18 +168,6 @@ class KernelOutput:
         if text:
             self._texts.append(text)
         self._wake()
-
-    def _replace(self, event: Event) -> None:
-        """Of several updates of one display that nobody has fetched yet, only the last one counts."""
-        last = self._ready[-1] if self._ready else None
-        if (
-            last is not None
-            and last.type == event.type == "update_display_data"
-            and last.data.get("transient") == event.data.get("transient")
-        ):
-            self._ready[-1] = event
-        else:
-            self._ready.append(event)
 
     def _join(self) -> None:
         if self._texts:
@@ -195,3 +200,7 @@ class KernelOutput:
             self._put(event)
         self._tail.clear()
         return self.fetch()
+
+
+def _same_display(last: Event, update: Event) -> bool:
+    return last.type == update.type and last.data.get("transient") == update.data.get("transient")

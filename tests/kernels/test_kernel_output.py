@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 import nbformat
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -183,3 +184,38 @@ def test_no_part_that_is_nested_too_deep_stops_the_others() -> None:
     }
     assert display["metadata"] == {}
     assert error["traceback"] == [stream["text"]] == ["[left out, since it is nested more than 200 deep]"]
+
+
+def update(number: int, name: str) -> Message:
+    content = {"data": {"text/plain": f"{number:05}"}, "metadata": {}, "transient": {"display_id": name}}
+    return message("update_display_data", content)
+
+
+@pytest.mark.parametrize("before", [0, 5_000], ids=["in the head", "in the tail"])
+def test_updates_that_a_later_one_replaces_do_not_count_against_the_limit(before: int) -> None:
+    output = KernelOutput(10_000, lambda: None)
+    output.take(message("stream", {"text": "x" * before}))
+    output.take(message("clear_output", {"wait": False}))
+    for number in range(20_000):
+        output.take(update(number, "a"))
+    output.take(update(7, "b"))
+
+    events = output.fetch() + output.finish()
+
+    updates = [event.data["data"]["text/plain"] for event in events if event.type == "update_display_data"]
+    assert updates == ["19999", "00007"]
+    assert not output.truncated
+    assert output.total < before + 2_000
+
+
+def test_what_was_fetched_or_is_followed_by_text_is_not_taken_back() -> None:
+    output = KernelOutput(10_000, lambda: None)
+    output.take(update(1, "a"))
+    first = output.fetch()
+    output.take(update(2, "a"))
+    output.take(message("stream", {"text": "between"}))
+    output.take(update(3, "a"))
+
+    shown = [event.data.get("text") or event.data["data"]["text/plain"] for event in first + output.fetch()]
+
+    assert shown == ["00001", "00002", "between", "00003"]
