@@ -183,4 +183,4 @@ def _text(event: Event) -> str:
     if event.type == "error":
         return _ESCAPES.sub("", "\n".join(event.data.get("traceback", []))) + "\n"
     text = event.data.get("data", {}).get("text/plain", "")
-    return _ESCAPES.sub("", "".join(text) if isinstance(text, list) else str(text)) + "\n"
+    return _ESCAPES.sub("", "".join(map(str, text)) if isinstance(text, list) else str(text)) + "\n"

@@ -64,3 +64,8 @@ def test_colours_are_not_in_the_text_of_what_was_shown() -> None:
     transcript = Transcript([shown("execute_result", "\x1b[1mbold\x1b[0m"), error])
     assert transcript.output == "bold\nred\n"
     assert transcript.outputs[0]["data"]["text/plain"] == "\x1b[1mbold\x1b[0m"
+
+
+def test_lines_that_are_no_text_do_not_keep_a_record_from_being_read() -> None:
+    shown = Event("display_data", {"data": {"text/plain": [1, None, "a"]}, "metadata": {}})
+    assert Transcript([shown]).output == "1Nonea\n"

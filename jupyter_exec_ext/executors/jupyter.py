@@ -11,6 +11,7 @@ from typing import Literal
 from ..environments.kernel import KernelEnvironment
 from ..errors import Conflict, EnvironmentFailed, ExecError, InvalidRequest, KernelDied, NotFound, SessionLost
 from ..events import Event
+from ..kernels.beginning import begins
 from ..kernels.client import JupyterClient
 from ..kernels.connection import KernelConnection
 from ..kernels.pool import KernelPool
@@ -108,6 +109,7 @@ class JupyterCodeExecutor(CodeExecutor):
         async with self._life:
             await self._begin()
 
+    @begins
     async def _begin(self) -> None:
         if self._stopped:
             raise SessionLost("The session was stopped.")
@@ -145,6 +147,7 @@ class JupyterCodeExecutor(CodeExecutor):
             self._furnished = connection.kernel
         return connection
 
+    @begins
     async def _restart(self, *, now: bool = False) -> KernelConnection:
         if self.kernel_id is None:
             raise SessionLost("The session was stopped.")

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
 
-from .. import text as texts
 from ..events import Event, EventType
+from ..kernels.heavy import TEXT
 from ..kernels.wire import Message
+from .kernelshown import as_text, error_of, note_of, shown_of, size_of, within
 
 __all__ = ["KernelOutput"]
 
@@ -18,6 +17,8 @@ __all__ = ["KernelOutput"]
 OVERHEAD = 256
 #: Bytes of one display that are kept; a larger one becomes a placeholder that says so.
 DISPLAY_LIMIT = 4 * 1024 * 1024
+#: Characters of the texts of an error below which it is not cut any further.
+SHORTEST = 200
 _SHOWN = frozenset({"display_data", "execute_result", "update_display_data"})
 
 
@@ -38,6 +39,8 @@ class KernelOutput:
         #: Characters of the pieces that the tail is kept in: whole ones are dropped.
         self._grain = max(1, min(16384, self._limit // 16))
         self._ready: list[Event] = []
+        #: What the last one of them counts for, where it is no text.
+        self._last_size = 0
         self._tail: deque[tuple[Event, int]] = deque()
         self._tail_size = 0
         self._texts: list[str] = []
@@ -48,45 +51,55 @@ class KernelOutput:
         self.truncated = False
 
     def take(self, message: Message) -> None:
-        """Take a message; one that shows nothing is left out."""
-        if message.huge:
-            self._add(_placeholder(message.type, message.size), 0)
-            self.truncated = True
-            return
-        if message.type == "stream":
-            text = _writable(str(message.content.get("text", "")))
+        """Take a message, whatever is in it; one that shows nothing is left out."""
+        if message.huge or message.deep:
+            self._leave_out(message)
+        elif message.type == "stream":
+            text = as_text(message.content.get("text"))
             if text:
                 self._print("stderr" if message.content.get("name") == "stderr" else "stdout", text)
         elif message.type in _SHOWN:
-            self._show(message)
+            self._show(message.type, message.content, message.size)
         elif message.type == "clear_output":
             self._add(Event("clear_output", {"wait": bool(message.content.get("wait"))}), 0)
         elif message.type == "error":
-            event = Event("error", _writable(_error(message.content)))
-            self._add(event, _size(event.data))
+            self._fail(message.content)
 
-    def show(self, data: dict[str, Any]) -> None:
-        """Show something that came by another way than a display."""
-        event = Event("display_data", {"data": data, "metadata": {}})
-        self._add(event, _size(event.data))
+    def show(self, data: object) -> None:
+        """Show something that came by another way than a display: its forms, or text; else nothing."""
+        content = {"data": {"text/plain": data} if isinstance(data, str) else data}
+        self._show("display_data", content, None)
 
-    def _show(self, message: Message) -> None:
-        data = message.content.get("data")
-        if not isinstance(data, dict):
+    def _show(self, kind: str, content: dict[str, Any], size: int | None) -> None:
+        shown, cut = shown_of(kind, content)
+        if shown is None:
             return
-        shown: dict[str, Any] = {"data": data, "metadata": message.content.get("metadata") or {}}
-        shown = _writable(shown)
-        if message.type == "execute_result":
-            shown["execution_count"] = message.content.get("execution_count")
-        transient = message.content.get("transient")
-        if transient and isinstance(transient, dict):
-            shown["transient"] = _writable(transient)
-        size = message.size
-        if size > min(DISPLAY_LIMIT, self._limit):
-            shown["data"] = _within(data, min(DISPLAY_LIMIT, self._limit))
-            size = _size(shown)
+        self.truncated = self.truncated or cut
+        size, limit = size_of(shown) if size is None else size, min(DISPLAY_LIMIT, self._limit)
+        if size > limit:
+            shown = within(shown, limit)
+            size = size_of(shown)
             self.truncated = True
-        self._add(Event(cast(EventType, message.type), shown), size)
+        self._add(Event(cast(EventType, kind), shown), size)
+
+    def _leave_out(self, message: Message) -> None:
+        why = "it is nested too deep" if message.deep else "it is over the limit"
+        note = f"[a {message.type} message of {message.size:,} bytes was left out, since {why}]"
+        if message.type == "stream":
+            self._add(Event.stream("stderr", f"\n{note}\n"), 0)
+        else:
+            self._add(Event("display_data", note_of(note)), 0)
+        self.truncated = True
+
+    def _fail(self, content: dict[str, Any]) -> None:
+        """Show an error, whatever its size: it is cut until there is room for it."""
+        data, cut = error_of(content, TEXT)
+        length = TEXT
+        while (size := size_of(data)) > self._limit - OVERHEAD and length > SHORTEST:
+            length //= 4
+            data, cut = error_of(content, length)
+        self.truncated = self.truncated or cut
+        self._add(Event("error", data), size)
 
     # -- bounds ----------------------------------------------------------------------------------------
 
@@ -109,12 +122,27 @@ class KernelOutput:
 
     def _add(self, event: Event, size: int) -> None:
         size += OVERHEAD
+        if event.type == "update_display_data":
+            self._take_back(event)
         self.total += size
         if self._tail or size > self._room:
             self._keep(event, size)
             return
         self._room -= size
+        self._last_size = size
         self._put(event)
+
+    def _take_back(self, update: Event) -> None:
+        """Of several updates of one display that nobody has fetched yet, only the last counts."""
+        if self._tail:
+            if _same_display(self._tail[-1][0], update):
+                _, size = self._tail.pop()
+                self._tail_size -= size
+                self.total -= size
+        elif self._ready and not self._texts and _same_display(self._ready[-1], update):
+            self._ready.pop()
+            self._room += self._last_size
+            self.total -= self._last_size
 
     def _keep(self, event: Event, size: int) -> None:
         self._tail.append((event, size))
@@ -130,7 +158,7 @@ class KernelOutput:
             self._put_text(event.data["name"], event.data["text"])
             return
         self._join()
-        self._replace(event)
+        self._ready.append(event)
         self._wake()
 
     def _put_text(self, name: str, text: str) -> None:
@@ -140,18 +168,6 @@ class KernelOutput:
         if text:
             self._texts.append(text)
         self._wake()
-
-    def _replace(self, event: Event) -> None:
-        """Of several updates of one display that nobody has fetched yet, only the last one counts."""
-        last = self._ready[-1] if self._ready else None
-        if (
-            last is not None
-            and last.type == event.type == "update_display_data"
-            and last.data.get("transient") == event.data.get("transient")
-        ):
-            self._ready[-1] = event
-        else:
-            self._ready.append(event)
 
     def _join(self) -> None:
         if self._texts:
@@ -186,42 +202,5 @@ class KernelOutput:
         return self.fetch()
 
 
-def _error(content: dict[str, Any]) -> dict[str, Any]:
-    lines = content.get("traceback")
-    return {
-        "ename": str(content.get("ename", ""))[:1000],
-        "evalue": str(content.get("evalue", ""))[:100_000],
-        "traceback": [str(line)[:100_000] for line in lines[:500]] if isinstance(lines, list) else [],
-    }
-
-
-def _writable(value: Any) -> Any:
-    """The same, without what JSON cannot hold: lone surrogates, and numbers that are none."""
-    if isinstance(value, str):
-        return value if value.isascii() else texts.shown(value)
-    if isinstance(value, dict):
-        return {_writable(str(name)): _writable(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_writable(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _size(value: Any) -> int:
-    return len(json.dumps(value, default=str))
-
-
-def _within(data: dict[str, Any], limit: int) -> dict[str, Any]:
-    """The forms of a display that are small enough; the text says which are not there."""
-    sizes = {name: _size(value) for name, value in data.items()}
-    kept = {name: value for name, value in data.items() if sizes[name] <= limit // 4}
-    left_out = ", ".join(f"{name} of {sizes[name]:,} bytes" for name in data if name not in kept)
-    note = f"[left out, since it is over the limit of {limit:,} bytes for a display: {left_out}]"
-    text = kept.get("text/plain")
-    return {**kept, "text/plain": f"{text}\n{note}" if isinstance(text, str) else note}
-
-
-def _placeholder(kind: str, size: int) -> Event:
-    note = f"[a {kind} message of {size:,} bytes was left out, since it is over the limit]"
-    if kind == "stream":
-        return Event.stream("stderr", f"\n{note}\n")
-    return Event("display_data", {"data": {"text/plain": note}, "metadata": {}})
+def _same_display(last: Event, update: Event) -> bool:
+    return last.type == update.type and last.data.get("transient") == update.data.get("transient")

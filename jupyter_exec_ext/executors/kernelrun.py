@@ -17,6 +17,7 @@ from ..models import CodeBlock
 from .base import RunOptions
 from .execution import Execution
 from .kerneloutput import KernelOutput
+from .kernelshown import as_text
 from .kernelverdict import judge_death, judge_reply
 from .lateoutput import LateOutput
 from .outputfiles import OutputFiles
@@ -181,16 +182,26 @@ class KernelRun:
         if self._options.stdin is not None:
             self.answer(next(self._lines, END_OF_INPUT))
             return
-        prompt = str(message.content.get("prompt", ""))
+        prompt = as_text(message.content.get("prompt"))
         secret = bool(message.content.get("password"))
         self._questions.append(Event("input_request", {"prompt": prompt[:10_000], "password": secret}))
         self._wake.set()
 
     def _end(self, reply: dict[str, Any], *, script: bool) -> None:
-        for payload in reply.get("payload") or []:
-            if isinstance(payload, dict) and payload.get("source") == "page" and "data" in payload:
-                self._output.show(dict(payload["data"]))  # what a notebook shows in its pager
+        # The request is remembered, and the reply with it; what it shows need not be.
+        payloads = reply.pop("payload", None)
+        for payload in payloads if isinstance(payloads, list) else []:
+            if isinstance(payload, dict):
+                self._heed(payload)
         self._execution.judged(judge_reply(reply, script=script))
+
+    def _heed(self, payload: dict[str, Any]) -> None:
+        """Do what a reply asks of whoever asked for it, as a notebook does."""
+        if payload.get("source") == "page":
+            self._output.show(payload.get("data"))
+        elif payload.get("source") == "ask_exit" and not payload.get("keepkernel") and self._connection:
+            self._connection.ends = True
+            self._execution.verdict.state_kept = False
 
     def _died(self, error: KernelDied) -> None:
         self._execution.verdict.state_kept = False

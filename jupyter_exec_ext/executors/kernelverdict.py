@@ -8,9 +8,16 @@ from typing import Any
 from ..errors import KernelDied
 from ..kernels.watch import signal_name
 from ..text import one_line
+from .kernelshown import as_text
 from .verdict import Judgement
 
 __all__ = ["judge_death", "judge_reply"]
+
+NOT_RUN = "The kernel did not run it, since something before it failed; run it again."
+NO_REPLY = (
+    "The kernel gave no reply that says how it ended, so that nobody knows whether it ran; "
+    "restart the kernel if that happens again."
+)
 
 _NUMBER = re.compile(r"-?[0-9]{1,18}")
 #: What IPython's script magics raise says how the program ended.
@@ -19,8 +26,11 @@ _SIGNAL = re.compile(r"died with (?:<Signals\.\w+: |unknown signal )(\d+)>?\.?$"
 
 
 def judge_death(error: KernelDied) -> Judgement:
-    """Say how a cell ended whose kernel died."""
-    code, name = error.code, None
+    """Say how a cell ended whose kernel died.
+
+    A kernel that ends well has not ended its cell well; the cell has no exit code then.
+    """
+    code, name = error.code or None, None
     if code is not None and code < 0:
         code, name = 128 - code, signal_name(-code)
     return Judgement("failed", code, error.message, name)
@@ -31,6 +41,8 @@ def judge_reply(reply: dict[str, Any], *, script: bool = False) -> Judgement:
 
     Parameters
     ----------
+    reply : dict
+        Empty where the kernel gave none.
     script : bool
         Whether a cell magic ran it as a program of another language.
     """
@@ -38,14 +50,14 @@ def judge_reply(reply: dict[str, Any], *, script: bool = False) -> Judgement:
     if status == "ok":
         return Judgement("ok", 0)
     if status == "error":
-        name, value = str(reply.get("ename", "")), str(reply.get("evalue", ""))
+        name, value = as_text(reply.get("ename")), as_text(reply.get("evalue"))
         ended = _of_script(value) if script and name == "CalledProcessError" else None
         return ended or _by_error(name, value)
     if status == "abort":  # bash_kernel and its like; "aborted" is another thing
         return Judgement("failed", 130, "It was interrupted.")
-    return Judgement(
-        "failed", 1, "The kernel did not run it, since something before it failed; run it again."
-    )
+    if status == "aborted":
+        return Judgement("failed", 1, NOT_RUN)
+    return Judgement("failed", 1, NO_REPLY)
 
 
 def _of_script(value: str) -> Judgement | None:

@@ -99,9 +99,10 @@ class OutputFiles:
 
     def _update(self, content: dict[str, Any]) -> None:
         transient, item = content.get("transient"), _richest(content.get("data"))
-        if item is not None and isinstance(transient, dict):
+        name = transient.get("display_id") if isinstance(transient, dict) else None
+        if item is not None and isinstance(name, (str, int)):
             # An animation is one file, not thousands.
-            self._updates[str(transient.get("display_id"))] = item
+            self._updates[str(name)] = item
             while len(self._updates) > MAX_FILES:
                 self._put(self._updates.pop(next(iter(self._updates))))
 

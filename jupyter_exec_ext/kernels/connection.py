@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..errors import EnvironmentFailed, ExecError, SessionLost
-from .gateway import is_remote
 from .request import KernelRequest
 from .slices import slice_of
 from .watch import Watch
@@ -34,6 +34,8 @@ ASKS = 3.0
 VERIFIED = 1.0
 #: Seconds for the last messages of a kernel that is gone to come out of the socket.
 LAST_WORDS = 0.3
+#: Seconds that a kernel which was told to end gets for it (IPython's takes 0.5 s), and between two looks.
+ENDING, ENDING_LOOK = 3.0, 0.05
 
 
 class KernelConnection:
@@ -64,6 +66,8 @@ class KernelConnection:
         self._nudges: set[str] = set()
         self._at_rest = ""
         self._heard = asyncio.Event()
+        #: Whether the last block told the kernel to end, which it does once it has replied.
+        self.ends = False
         #: Set while nobody else has the kernel work on something.
         self.free = asyncio.Event()
         self._watch = Watch(manager, self.ask)
@@ -145,12 +149,21 @@ class KernelConnection:
         return self._watch.kernel
 
     async def verify(self) -> None:
-        """Notice what a gateway has ended meanwhile, since it tells nobody who waits for nothing."""
-        if self.alive and self._watch.idle and self._watch.silence > VERIFIED and is_remote(self._manager()):
-            try:
+        """Notice what has ended meanwhile: a gateway, and the system, tell nobody who waits for nothing.
+
+        A kernel that was told to end gets the time for it, so that it does not end under what follows.
+        """
+        if not (self.alive and (self.ends or self._watch.doubtful(VERIFIED))) or self._pending():
+            return
+        until = time.monotonic() + (ENDING if self.ends else 0)
+        try:
+            await self._watch.check_alive()
+            while self.lost is None and time.monotonic() < until:
+                await asyncio.sleep(ENDING_LOOK)
                 await self._watch.check_alive()
-            except ExecError as error:
-                self._lose(error)
+        except ExecError as error:
+            self._lose(error)
+        self.ends = False  # it has not
 
     # -- requests --------------------------------------------------------------------------------------
 

@@ -15,7 +15,8 @@ from urllib.parse import quote
 
 from ..errors import EnvironmentFailed, ExecError, KernelDied, NotFound, SessionLost
 from ..text import one_line
-from .wire import CHANNELS, HEAVY, Message, Wire, as_message, unpack
+from .heavy import HEAVY
+from .wire import CHANNELS, Message, Wire, as_message, unpack
 
 if TYPE_CHECKING:
     from jupyter_client.asynchronous.client import AsyncKernelClient
@@ -121,7 +122,7 @@ class WebsocketWire(Wire):
         read = _from_v1 if self._v1 else _from_json
         try:
             return read(raw) if len(raw) < HEAVY else await asyncio.to_thread(read, raw)
-        except (ValueError, LookupError, TypeError, AttributeError):
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
             return "iopub", None
 
     def put(self, channel: str, message: dict[str, Any]) -> None:

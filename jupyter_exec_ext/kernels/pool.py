@@ -17,6 +17,7 @@ from traitlets.config import LoggingConfigurable
 
 from ..environments.kernel import KernelEnvironment
 from ..errors import ExecError, UnknownEnvironment
+from .beginning import begins
 from .move import SHADOWED, hand_over, starts_again_in
 from .shelf import ReadyKernel, Shelf, process_of
 from .startup import furnish, warm
@@ -242,6 +243,7 @@ class KernelPool(LoggingConfigurable):
             self._spawn(self._stop_started(starting))
             raise
 
+    @begins
     async def _prepare(self, kernel_id: str, environment: KernelEnvironment) -> None:
         connection = await self.client.connect(kernel_id, seconds=START_SECONDS)
         await furnish(connection, environment)

@@ -19,7 +19,8 @@ class KernelRequest:
     """What was asked of a kernel.
 
     It has ended once both the reply (on the shell channel) and the kernel's ``idle`` (on iopub) are
-    there: they come by two ways, and only after the second is all the output there.
+    there: they come by two ways, and only after the second is all the output there. Where the kernel forgot
+    its reply, `ended` has an empty one: nobody knows then whether it ran it.
 
     Parameters
     ----------
@@ -95,7 +96,7 @@ class KernelRequest:
             self._last_wait.cancel()
         self.began.set()
         if not self.over:
-            self.ended.set_result(self._reply or {"status": "ok"})
+            self.ended.set_result(self._reply or {})
 
     def fail(self, error: ExecError) -> None:
         """It will have no end of its own, and no messages any more."""

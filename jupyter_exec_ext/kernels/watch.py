@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import subprocess
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -14,7 +15,7 @@ from jupyter_core.utils import ensure_async
 from ..errors import ExecError, KernelDied, SessionLost
 from .gateway import is_remote, is_there
 
-__all__ = ["Watch", "signal_name"]
+__all__ = ["Watch", "manner", "signal_name"]
 
 #: Seconds between looks, and between questions to the kernel itself, or to a gateway that answers.
 LOOK, ASK = 0.25, 1.0
@@ -105,6 +106,14 @@ class Watch:
             return self._manager()
         return None
 
+    def doubtful(self, seconds: float) -> bool:
+        """Whether it has to be asked if the kernel is there; a gateway's has not within so many seconds."""
+        manager = self._manager_or_none()
+        if manager is None or is_remote(manager):
+            return self.silence > seconds
+        process = getattr(getattr(manager, "provisioner", None), "process", None)
+        return isinstance(process, subprocess.Popen) and process.poll() is not None  # at once, for each block
+
     async def check_alive(self) -> None:
         """Raises `KernelDied` or `SessionLost` where the kernel is not there any more."""
         manager = self._manager_or_none()
@@ -136,9 +145,15 @@ def _exit_code(manager: Any) -> int | None:
 
 
 def _epitaph(manager: Any) -> str:
-    code = _exit_code(manager)
-    how = "" if code is None else f" by {signal_name(-code)}" if code < 0 else f" with exit code {code}"
+    how = manner(_exit_code(manager))
     return f"The kernel died{how}; its variables are gone, what it had printed is kept."
+
+
+def manner(code: int | None) -> str:
+    """How a process ended, for a sentence; "" where it is not known."""
+    if code is None:
+        return ""
+    return f" by {signal_name(-code)}" if code < 0 else f" with exit code {code}"
 
 
 def signal_name(number: int) -> str:

@@ -1,8 +1,8 @@
 """`Wire`: messages from and to one kernel, over ZeroMQ or through a gateway.
 
 A seam of two methods, so that what is above it knows nothing of sockets. Messages are read as raw
-frames: what is too large to be kept is not unpacked, and what takes long to unpack is unpacked in a
-thread, since the server's event loop does this work.
+frames: what is shown and too large to be kept is not unpacked, and what takes long to unpack is unpacked
+in a thread, since the server's event loop does this work.
 """
 
 from __future__ import annotations
@@ -19,20 +19,17 @@ from hmac import compare_digest
 from typing import TYPE_CHECKING, Any
 
 from ..errors import SessionLost
+from .heavy import HEAVY, HUGE, is_read, trimmed
 from .slices import slice_of
 
 if TYPE_CHECKING:
     from jupyter_client.asynchronous.client import AsyncKernelClient
 
-__all__ = ["CHANNELS", "HEAVY", "Message", "Wire", "as_message", "open_wire", "unpack"]
+__all__ = ["CHANNELS", "Message", "Wire", "as_message", "open_wire", "unpack"]
 
 #: What stands between a message's addresses and its parts.
 DELIM = b"<IDS|MSG>"
 CHANNELS = ("shell", "iopub", "stdin", "control")
-#: Bytes of a message that are unpacked in a thread: a megabyte takes some 10 ms.
-HEAVY = 256 * 1024
-#: Bytes of a message whose content is not unpacked at all: it is far more than is kept of one execution.
-HUGE = 32 * 1024 * 1024
 #: Seconds between two looks whether a channel is connected.
 CONNECTING = 0.005
 #: Bytes of a parent header that is remembered; all messages of one execution have the same.
@@ -53,9 +50,12 @@ class Message:
     kernel : str
         The session in its header: it changes when the kernel's process does.
     content : dict
-        Empty where it was too large.
+        Empty where it only shows something and was too large.
     size : int
         Bytes, also of what was not unpacked.
+    header : dict
+    deep : bool
+        Whether its content was nested too deep to be read.
     """
 
     channel: str
@@ -66,11 +66,12 @@ class Message:
     content: dict[str, Any] = field(default_factory=dict)
     size: int = 0
     header: dict[str, Any] = field(default_factory=dict)
+    deep: bool = False
 
     @property
     def huge(self) -> bool:
         """Whether its content was left out."""
-        return self.size > HUGE
+        return self.size > HUGE and not is_read(self.type, self.size)
 
 
 class Wire(ABC):
@@ -185,7 +186,7 @@ class ZmqWire(Wire):
             if signed is not None and not compare_digest(signed, signature):
                 return None
             return unpack(channel, (header, parent, metadata, content), size)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
 
     def _sign(self, *parts: bytes) -> bytes | None:
@@ -224,10 +225,22 @@ def _open_stdin(client: AsyncKernelClient) -> None:
 def unpack(channel: str, parts: Sequence[bytes], size: int) -> Message | None:
     """Read the parts of a message that are needed: header, parent header, metadata and content."""
     header, parent, _, content = parts
-    # What is too large to be kept is not even read.
-    kept = {} if size > HUGE else _read(content)
     origin = _origin(parent) if len(parent) < SMALL else _origin.__wrapped__(parent)
-    return _message(channel, _read(header), origin, kept, size)
+    headers = _read(header)
+    try:
+        read = _read(content) if size < HEAVY else _heavy(headers, content, size)
+    except RecursionError:
+        message = _message(channel, headers, origin, {}, size)
+        if message is not None:
+            message.deep = True
+        return message
+    return _message(channel, headers, origin, read, size)
+
+
+def _heavy(header: Any, content: bytes, size: int) -> Any:
+    """The content of a large message; of one that is shown, and too large to be kept, it is not even read."""
+    kind = str(header.get("msg_type", "")) if isinstance(header, dict) else ""
+    return trimmed(kind, _read(content)) if is_read(kind, size) else {}
 
 
 def as_message(channel: str, raw: Mapping[str, Any], size: int) -> Message | None:
@@ -235,7 +248,10 @@ def as_message(channel: str, raw: Mapping[str, Any], size: int) -> Message | Non
     parent = raw.get("parent_header") or {}
     if not isinstance(parent, dict):
         return None
-    return _message(channel, raw.get("header"), _names(parent), raw.get("content", {}), size)
+    message = _message(channel, raw.get("header"), _names(parent), raw.get("content", {}), size)
+    if message is not None and size >= HEAVY:
+        message.content = {} if message.huge else trimmed(message.type, message.content)
+    return message
 
 
 def _read(part: bytes) -> Any:

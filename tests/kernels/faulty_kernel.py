@@ -5,6 +5,7 @@ Started by ``python faulty_kernel.py -f CONNECTION_FILE``, as any kernel.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -32,12 +33,13 @@ class FaultyKernel(Kernel):
 
     def do_execute(self, code: str, silent: bool, *_: Any, **__: Any) -> dict[str, Any]:
         word, _, rest = code.partition(" ")
-        getattr(self, f"do_{word}")(rest)
+        replied = getattr(self, f"do_{word}")(rest)
         return {
             "status": "ok",
             "execution_count": self.execution_count,
             "payload": [],
             "user_expressions": {},
+            **(replied or {}),
         }
 
     def do_say(self, rest: str) -> None:
@@ -82,6 +84,38 @@ class FaultyKernel(Kernel):
         self.say("error")
         self.say("unheard_of", what="this")
         self.say("stream", name="stdout", text="after\n")
+
+    def do_send(self, rest: str) -> None:
+        """A message of any kind and content."""
+        kind, _, content = rest.partition(" ")
+        self.say(kind, **json.loads(content))
+
+    def do_deep(self, rest: str) -> None:
+        """A display of so many lists in each other, signed as any."""
+        content = '{"data": {"text/plain": "text", "application/json": %s}}'
+        lists = "[" * int(rest) + "]" * int(rest)
+        header = {"msg_type": "display_data", "session": self.session.session}
+        frames = [
+            json.dumps(part, default=str).encode() for part in (header, self.get_parent()["header"], {})
+        ]
+        frames.append((content % lists).encode())
+        self.iopub_socket.send_multipart([b"<IDS|MSG>", self.session.sign(frames), *frames])
+
+    def do_reply(self, rest: str) -> dict[str, Any]:
+        return dict(json.loads(rest))
+
+    def do_raise(self, rest: str) -> None:
+        """ipykernel sends no reply then."""
+        raise RuntimeError(rest)
+
+    def do_forget_idle(self, rest: str) -> None:
+        publish = self._publish_status_and_flush
+        self.say("stream", name="stdout", text="ran")
+
+        def forget(*_: Any, **__: Any) -> None:
+            self._publish_status_and_flush = publish
+
+        self._publish_status_and_flush = forget
 
 
 if __name__ == "__main__":

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 from jupyter_client.kernelspec import KernelSpecManager
 
+from jupyter_exec_ext.errors import EnvironmentFailed, SessionLost
 from jupyter_exec_ext.executors.jupyter import JupyterCodeExecutor
 from jupyter_exec_ext.kernels.client import JupyterClient
 from jupyter_exec_ext.models import CodeBlock
 
 Make = Callable[..., Awaitable[JupyterCodeExecutor]]
+Rest = Callable[..., Any]
 
 
 @pytest.mark.parametrize("seconds", [0, 0.001, 0.005])
@@ -111,3 +115,64 @@ async def test_what_is_printed_by_many_pieces_at_once_does_not_lock_the_kernel(m
     # then
     assert result.outcome.status == "ok"
     assert "of 524,288,000 bytes of output were dropped" in result.output
+
+
+ENDS = "import os, sys; sys.exit(3) if {} else os.kill(os.getpid(), 9)"
+
+
+@pytest.mark.parametrize(("exits", "how"), [(True, "with exit code 3"), (False, "by SIGKILL")])
+async def test_a_kernel_that_ends_while_it_starts_has_not_started(
+    specs: KernelSpecManager, make: Make, tmp_path: Path, exits: bool, how: str
+) -> None:
+    write_spec(tmp_path, "dies", "-c", ENDS.format(exits))
+    with pytest.raises(EnvironmentFailed, match=f"The kernel ended while it started {how}; ") as raised:
+        await make("dies")
+    assert not isinstance(raised.value, SessionLost)
+
+
+async def test_a_kernel_that_does_not_start_again_is_no_death_of_the_block(
+    make: Make, tmp_path: Path
+) -> None:
+    # given a kernel that starts once
+    once = tmp_path / "once"
+    program = f"""
+import os, sys
+try:
+    os.mkdir({str(once)!r})
+except FileExistsError:
+    sys.exit(3)
+from ipykernel.kernelapp import launch_new_instance
+sys.argv[0] = "kernel"
+launch_new_instance()"""
+    write_spec(tmp_path, "once", "-c", program, "-f", "{connection_file}")
+    executor = await make("once")
+    await executor.execute_code_blocks([CodeBlock(code="import os; os._exit(1)")])
+    # when
+    result = await executor.execute_code_blocks([CodeBlock(code="1")])
+    # then
+    assert (result.outcome.status, result.exit_code) == ("env_error", None)
+    assert "The kernel ended while it started with exit code 3" in str(result.outcome.verdict.cause)
+
+
+def write_spec(home: Path, name: str, *arguments: str) -> None:
+    folder = home / "kernelspecs" / name
+    folder.mkdir()
+    spec = {"argv": [sys.executable, *arguments], "display_name": name, "language": "python"}
+    (folder / "kernel.json").write_text(json.dumps(spec))
+
+
+async def test_a_session_whose_kernel_ends_while_it_starts_is_an_env_error(
+    rest: Rest, jp_data_dir: Path
+) -> None:
+    folder = jp_data_dir / "kernels" / "dies"
+    folder.mkdir(parents=True)
+    spec = {"argv": [sys.executable, "-c", ENDS.format(True)], "display_name": "D", "language": "python"}
+    (folder / "kernel.json").write_text(json.dumps(spec))
+
+    refused = await rest("POST", "sessions", {"environment": "kernel:dies"})
+    run = await rest("POST", "executions", {"environment": "kernel:dies", "code": "1"}, wait=30)
+
+    assert json.loads(refused.body)["reason"] == "env_error"
+    record = json.loads(run.body)
+    assert (record["status"], record["exit_code"]) == ("env_error", None)
+    assert "with exit code 3" in record["verdict"]["cause"]
