@@ -12,7 +12,7 @@ from ..errors import EnvironmentFailed, ExecError, SessionLost
 from .gateway import is_remote
 from .request import KernelRequest
 from .slices import slice_of
-from .watch import Watch
+from .watch import RESTARTED, Watch
 from .wire import CHANNELS, Message, Wire, open_wire
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ class KernelConnection:
             It did not, in that time, or it is gone.
         """
         try:
+            self._watch.begin()
             self._wire = await open_wire(self._make_client(self._manager()))
             self._tasks = [asyncio.create_task(self._read(name)) for name in CHANNELS]
             await asyncio.wait_for(self._greet(), seconds)
@@ -145,7 +146,11 @@ class KernelConnection:
         return self._watch.kernel
 
     async def verify(self) -> None:
-        """Notice what a gateway has ended meanwhile, since it tells nobody who waits for nothing."""
+        """Notice a restart, or the end of what a gateway has ended: who waits for nothing is not told."""
+        if self.alive and self._watch.replaced:
+            # The new process might say so only once something runs in it, which would then seem to be lost.
+            error = SessionLost(RESTARTED)
+            await self._fail(error) if self._pending() else self._lose(error)
         if self.alive and self._watch.idle and self._watch.silence > VERIFIED and is_remote(self._manager()):
             try:
                 await self._watch.check_alive()
