@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import EnvironmentFailed, ExecError, SessionLost
 from .request import KernelRequest
 from .slices import slice_of
-from .watch import Watch
+from .watch import RESTARTED, Watch
 from .wire import CHANNELS, Message, Wire, open_wire
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ class KernelConnection:
             It did not, in that time, or it is gone.
         """
         try:
+            self._watch.begin()
             self._wire = await open_wire(self._make_client(self._manager()))
             self._tasks = [asyncio.create_task(self._read(name)) for name in CHANNELS]
             await asyncio.wait_for(self._greet(), seconds)
@@ -149,10 +150,14 @@ class KernelConnection:
         return self._watch.kernel
 
     async def verify(self) -> None:
-        """Notice what has ended meanwhile: a gateway, and the system, tell nobody who waits for nothing.
+        """Notice what has ended or restarted meanwhile: who waits for nothing is not told.
 
         A kernel that was told to end gets the time for it, so that it does not end under what follows.
         """
+        if self.alive and self._watch.replaced:
+            # The new process might say so only once something runs in it, which would then seem to be lost.
+            error = SessionLost(RESTARTED)
+            await self._fail(error) if self._pending() else self._lose(error)
         if not (self.alive and (self.ends or self._watch.doubtful(VERIFIED))) or self._pending():
             return
         until = time.monotonic() + (ENDING if self.ends else 0)

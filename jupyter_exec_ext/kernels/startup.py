@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from .silent import run_silently
+from .threads import THREADS
 
 if TYPE_CHECKING:
     from ..environments.kernel import KernelEnvironment
@@ -16,7 +17,7 @@ __all__ = ["furnish", "startup_code", "warm"]
 #: Messages of a furnished kernel that may wait here to be read, besides those in the system's buffers.
 AHEAD = 100
 #: The beginnings of the lines in which the code below says what could be done, and what not.
-_PARTS = ("pipes:", "threads:", "messages:")
+_PARTS = ("pipes:", "threads:", "tasks:", "messages:")
 
 # Says of each part whether it could be done, so that nobody relies on one that could not.
 _FURNISH = """
@@ -27,25 +28,6 @@ def _furnish(name, part):
         print(name + ":", repr(error)[:500])
     else:
         print(name + ": done")
-"""
-
-# A thread prints for the cell that started it, also once another one runs: ipykernel finds the cell in a
-# context variable, which threads have inherited by themselves only since Python 3.14. The context is
-# entered below `run`, so that no traceback shows it.
-_THREADS = """
-def _start():
-    import contextvars, functools, sys, threading
-    if getattr(sys.flags, "thread_inherit_context", False):
-        return
-    plain = threading.Thread.start
-    @functools.wraps(plain)
-    def start(self):
-        if not self._started.is_set():
-            self._bootstrap_inner = functools.partial(contextvars.copy_context().run, self._bootstrap_inner)
-        return plain(self)
-    threading.Thread.start = start
-_furnish("threads", _start)
-del _start
 """
 
 # A PUB socket drops what is more than 1,000 messages ahead of whoever reads: fewer than a cell can print on a
@@ -201,7 +183,7 @@ def startup_code(preload: Iterable[str] = (), *, folder: str | None = None) -> s
     """
     names = list(preload)
     place = "" if folder is None else _FOLDER.format(folder=folder)
-    parts = _FURNISH + _PIPES + _THREADS + _MESSAGES + "del _furnish\n"
+    parts = _FURNISH + _PIPES + THREADS + _MESSAGES + "del _furnish\n"
     return parts + place + (_PRELOAD.format(names=names) if names else "")
 
 

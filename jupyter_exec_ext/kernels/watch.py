@@ -14,8 +14,9 @@ from jupyter_core.utils import ensure_async
 
 from ..errors import ExecError, KernelDied, SessionLost
 from .gateway import is_remote, is_there
+from .shelf import process_of
 
-__all__ = ["Watch", "manner", "signal_name"]
+__all__ = ["RESTARTED", "Watch", "manner", "signal_name"]
 
 #: Seconds between looks, and between questions to the kernel itself, or to a gateway that answers.
 LOOK, ASK = 0.25, 1.0
@@ -43,6 +44,7 @@ class Watch:
         self._manager, self._ask = manager, ask
         self._task: asyncio.Task[None] | None = None
         self._kernel = ""
+        self._process: object = None
         self._restarted = False
         self._answered = time.monotonic()
 
@@ -60,6 +62,15 @@ class Watch:
     def idle(self) -> bool:
         """Whether it looks after nothing."""
         return self._task is None or self._task.done()
+
+    @property
+    def replaced(self) -> bool:
+        """Whether the kernel is another process than at `begin`; of a gateway's nobody knows."""
+        return process_of(self._manager_or_none()) not in (None, self._process)
+
+    def begin(self) -> None:
+        """Note which process the kernel is now."""
+        self._process = process_of(self._manager_or_none())
 
     def start(self, pending: Callable[[], bool], fail: Callable[[ExecError], Awaitable[None]]) -> None:
         """Look until nothing is pending; say what has become of the kernel where it is gone."""
@@ -80,15 +91,14 @@ class Watch:
     async def _look(self, pending: Callable[[], bool], fail: Callable[[ExecError], Awaitable[None]]) -> None:
         loop = asyncio.get_running_loop()
         self._answered = time.monotonic()
-        process, asked = _process_of(self._manager_or_none()), loop.time()
+        asked = loop.time()
         while pending():
             await asyncio.sleep(self._pause())
             if not pending():
                 return
             try:
                 await self.check_alive()
-                now = _process_of(self._manager_or_none())
-                if self._restarted or now != process:
+                if self._restarted or self.replaced:
                     raise SessionLost(RESTARTED)
                 if loop.time() - asked > ASK:
                     self._ask()
@@ -132,10 +142,6 @@ class Watch:
             if remote or getattr(manager, "shutting_down", False):  # somebody ends it, or restarts it
                 raise SessionLost(GONE if remote else ENDED)
             raise KernelDied(_epitaph(manager), code=_exit_code(manager))
-
-
-def _process_of(manager: Any) -> object:
-    return getattr(getattr(manager, "provisioner", None), "pid", None)
 
 
 def _exit_code(manager: Any) -> int | None:

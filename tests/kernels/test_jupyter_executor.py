@@ -261,6 +261,24 @@ async def test_a_restart_between_two_runs_is_the_loss_of_neither(make: Make, cli
         assert told(result) == ("ok", 0, "False\n")
 
 
+@pytest.mark.parametrize(("rest", "pause"), [(0, 0), (1, 0), (1, 0.2)])
+async def test_a_run_right_after_a_restart_by_somebody_else_has_a_prepared_kernel(
+    make: Make, client: JupyterClient, rest: float, pause: float
+) -> None:
+    executor = await make()
+    await run(executor, "x = 1")
+    await asyncio.sleep(rest)  # the connection looks after the kernel for a moment after a run
+
+    await client._multi.restart_kernel(executor.kernel_id, now=True)
+    await asyncio.sleep(pause)
+
+    code = "import sys, threading; print('x' in globals(), sys.stdout.flush.__name__)"
+    assert told(await run(executor, code)) == ("ok", 0, "False empty_and_flush\n")
+    late = "import time; threading.Thread(target=lambda: [time.sleep(.5), print('late')]).start()"
+    assert told(await run(executor, late)) == ("ok", 0, "")
+    assert told(await run(executor, "time.sleep(1.5); print('mine')")) == ("ok", 0, "mine\n")
+
+
 async def test_nothing_is_kept_of_a_kernel_that_is_gone(make: Make, client: JupyterClient) -> None:
     executor = await make()
     await run(executor, "1")
