@@ -63,6 +63,8 @@ class KernelConnection:
         self._wire: Wire | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._requests: OrderedDict[str, KernelRequest] = OrderedDict()
+        #: Those that may not have ended yet: all that are remembered would take too long to look through.
+        self._open: set[KernelRequest] = set()
         self._nudges: set[str] = set()
         self._at_rest = ""
         self._heard = asyncio.Event()
@@ -188,6 +190,8 @@ class KernelConnection:
         await slice_of(asyncio.get_running_loop()).turn()  # a crowd begins one after the other
         request = KernelRequest(self._send("shell", "execute_request", content), take, gone)
         self._requests[request.id] = request
+        self._open.add(request)
+        request.ended.add_done_callback(lambda _: self._open.discard(request))
         while len(self._requests) > REMEMBERED and next(iter(self._requests.values())).over:
             self._requests.popitem(last=False)
         if self._watch.idle:
@@ -211,12 +215,12 @@ class KernelConnection:
         """Wait until it does not, or is lost."""
         while self.lost is None and self.occupied():
             await self.free.wait()
-            pending = {request.ended for request in self._requests.values() if not request.over}
+            pending = {request.ended for request in self._open if not request.over}
             if pending:
                 await asyncio.wait(pending)
 
     def _pending(self, besides: KernelRequest | None = None) -> bool:
-        return any(not one.over and one is not besides for one in reversed(self._requests.values()))
+        return any(not one.over and one is not besides for one in self._open)
 
     async def _fail(self, error: ExecError) -> None:
         await asyncio.sleep(LAST_WORDS)
