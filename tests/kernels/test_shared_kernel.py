@@ -98,21 +98,25 @@ async def test_a_cell_that_fails_before_ours_does_not_take_it_along(
 ) -> None:
     attached = await shared(make)
     async with notebook_of(client, attached.kernel_id or "") as notebook:
-        await run(attached, "1")
-        task = asyncio.create_task(run(attached, "print('ours')"))
         cells = notebook.run_all(slow(0.5), slow(0.3, "1/0"), "1")
+        await asyncio.sleep(0.2)
+        task = asyncio.create_task(run(attached, "print('ours')"))
         ends = await notebook.ends(cells)
         assert told(await task) == ("ok", 0, "ours\n")
     assert ends == ["ok", "ZeroDivisionError", "aborted"]
 
 
-async def sent_behind(attached: JupyterCodeExecutor, code: str, **options: Any) -> asyncio.Task[Any]:
-    """Begin a run that is in the kernel's queue already, as when both send at the same moment."""
+async def sent_behind(
+    notebook: Notebook, cell: str, attached: JupyterCodeExecutor, code: str, **options: Any
+) -> tuple[list[str], asyncio.Task[Any]]:
+    """Begin a run that is in the kernel's queue behind a cell, as when both send at the same moment."""
     connection = await attached.client.connect(attached.kernel_id or "")
     connection._others = lambda state: None  # type: ignore[method-assign] # it has not heard of them yet
+    cells = notebook.run_all(cell)
+    await asyncio.sleep(0.3)  # by two sockets: the kernel must have begun with this one
     task = asyncio.create_task(run(attached, code, **options))
     await asyncio.sleep(0.4)
-    return task
+    return cells, task
 
 
 async def test_a_run_in_the_kernels_queue_has_its_time_and_is_sent_again_where_the_kernel_drops_it(
@@ -120,8 +124,8 @@ async def test_a_run_in_the_kernels_queue_has_its_time_and_is_sent_again_where_t
 ) -> None:
     attached = await shared(make)
     async with notebook_of(client, attached.kernel_id or "") as notebook:
-        cells = notebook.run_all(slow(2, "1/0"))
-        task = await sent_behind(attached, "print('ours')", timeout=1)
+        cell = slow(2, "1/0")
+        cells, task = await sent_behind(notebook, cell, attached, "print('ours')", timeout=1)
         await attached.interrupt()
         ends = await notebook.ends(cells)
         assert told(await task) == ("ok", 0, "ours\n")
@@ -133,8 +137,7 @@ async def test_a_cancelled_run_in_the_kernels_queue_is_interrupted_once_it_begin
 ) -> None:
     attached = await shared(make)
     async with notebook_of(client, attached.kernel_id or "") as notebook:
-        cells = notebook.run_all(slow(1.5))
-        task = await sent_behind(attached, slow(20, "y = 1"))
+        cells, task = await sent_behind(notebook, slow(1.5), attached, slow(20, "y = 1"))
         await attached.cancel()
         result = await asyncio.wait_for(task, 0.5)
         cells += notebook.run_all(slow(1))
