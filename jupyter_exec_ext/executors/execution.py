@@ -65,9 +65,9 @@ class Execution:
             return None
         return max(0.0, self._started + self.options.timeout - time.monotonic())
 
-    def restart_clock(self) -> None:
-        """Begin to count the time now: what was waited for so far was others' doing."""
-        self._started = time.monotonic()
+    def waited(self, seconds: float) -> None:
+        """Do not count so much of the time until now: it was others' doing."""
+        self._started += seconds
 
     def shares(self, index: int) -> tuple[int, int]:
         """Bytes of head and of tail that a block may print: what is left, less what later ones need."""

@@ -286,9 +286,9 @@ class JupyterCodeExecutor(CodeExecutor):
             await self._run.cancel()
 
     async def interrupt(self) -> None:
-        """Interrupt the kernel once."""
-        if self._run is not None and self.kernel_id is not None:
-            await self.client.interrupt(self.kernel_id)
+        """Interrupt the run's cell once; nothing happens while the kernel works for others, or on nothing."""
+        if self._run is not None:
+            await self._run.interrupt()
 
     async def send_input(self, value: str) -> None:
         """Answer ``input()`` or ``getpass()``. Raises `Conflict` where nothing was asked."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Iterator, Sequence
+import time
+from collections.abc import AsyncGenerator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..errors import Conflict, ExecError, KernelDied, SessionLost
+from ..errors import ExecError, KernelDied, SessionLost
 from ..events import Event
 from ..kernels.connection import KernelConnection
 from ..kernels.request import KernelRequest
@@ -17,7 +18,8 @@ from ..models import CodeBlock
 from .base import RunOptions
 from .execution import Execution
 from .kerneloutput import KernelOutput
-from .kernelshown import as_text
+from .kernelquestions import KernelQuestions
+from .kernelturn import KernelTurn
 from .kernelverdict import judge_death, judge_reply
 from .lateoutput import LateOutput
 from .outputfiles import OutputFiles
@@ -32,8 +34,8 @@ __all__ = ["KernelRun"]
 TICK = 0.02
 #: Seconds from the end of a run to the end of its kernel's restart, after which it is not waited for.
 REVIVAL = 2.5
-#: What ipykernel reads as the end of the input.
-END_OF_INPUT = "\x04"
+#: How often a cell is sent that the kernel does not run, since a cell of somebody else before it has failed.
+TRIES = 10
 
 
 class KernelRun:
@@ -54,11 +56,11 @@ class KernelRun:
         self._wake = asyncio.Event()
         self._output = KernelOutput(executor.output_limit, self._wake.set)
         self._files = OutputFiles(executor.output_dir)
-        self._lines = _lines(options.stdin)
-        self._asked: Message | None = None
-        self._questions: list[Event] = []
+        self._questions = KernelQuestions(options.stdin, self._send_answer, self._wake.set)
         self._request: KernelRequest | None = None
         self._connection: KernelConnection | None = None
+        self._turn: KernelTurn | None = None
+        self._reply: dict[str, Any] | None = None
         #: Takes the messages once the run has ended.
         self._late: LateOutput | None = None
 
@@ -96,33 +98,66 @@ class KernelRun:
         self._execution.cancelled.set()
         self._wake.set()
 
+    async def interrupt(self) -> None:
+        """Interrupt the cell where it is this one that the kernel runs. Raises `ExecError`."""
+        if self._request is not None and not self._request.over:
+            await self._hit(self._request)
+
+    async def _hit(self, request: KernelRequest) -> None:
+        executor = self._executor
+        waits = self._turn is not None and self._turn.behind(request)
+        if executor.kernel_id is not None and not waits and not (executor.attached and request.ending):
+            await executor.client.interrupt(executor.kernel_id)
+
     def answer(self, value: str) -> None:
         """Answer the question that the program has asked. Raises `Conflict` where it has not."""
-        asked, self._asked = self._asked, None
-        if asked is None or self._connection is None:
-            raise Conflict("The program does not ask for input; wait for an input_request.")
-        self._connection.answer(asked, value)
+        self._questions.answer(value)
+
+    def _send_answer(self, asked: Message, value: str) -> None:
+        if self._connection is not None:
+            self._connection.answer(asked, value)
 
     # -- one cell --------------------------------------------------------------------------------------
 
     async def _cell(self, block: CodeBlock, language: Language) -> AsyncGenerator[Event, None]:
         executor = self._executor
-        self._connection = await executor.connected()
-        async for event in self._turn():
-            yield event
-        if self._execution.over:
-            return
-        request = await self._connection.execute(
-            executor.environment.cell(block.code, language),
+        connection = self._connection = await executor.connected()
+        turn = self._turn = KernelTurn(connection, self._execution, attached=executor.attached)
+        cell = executor.environment.cell(block.code, language)
+        script = language.name != executor.environment.own_language.name
+        for tries_left in reversed(range(TRIES)):
+            async for event in turn.come():
+                yield event
+            if self._execution.over:
+                return
+            async with contextlib.aclosing(self._sent(connection, turn, cell)) as events:
+                async for event in events:
+                    yield event
+            reply = self._reply
+            if reply is None:
+                return
+            if reply.get("status") != "aborted" or not tries_left:
+                self._end(reply, script=script)
+                return
+
+    async def _sent(
+        self, connection: KernelConnection, turn: KernelTurn, cell: str
+    ) -> AsyncGenerator[Event, None]:
+        """Send a cell, and leave its reply, or none where it was stopped and judged."""
+        self._reply = None
+        request = await connection.execute(
+            cell,
             self._take,
             self._gone,
-            store_history=not executor.attached,
+            store_history=not self._executor.attached,
             allow_stdin=self._options.allow_stdin or self._options.stdin is not None,
         )
         request.ended.add_done_callback(lambda _: self._wake.set())
         self._request = request
-        ladder = asyncio.ensure_future(self._guard(request))
+        ladder = asyncio.ensure_future(self._guard(request, turn))
         try:
+            async for event in turn.begin(request):
+                yield event
             async with contextlib.aclosing(self._until_end(request)) as events:
                 async for event in events:
                     yield event
@@ -130,8 +165,7 @@ class KernelRun:
             if stopped is not None:
                 self._execution.judged(stopped)
             else:
-                own = executor.environment.own_language.name
-                self._end(request.ended.result(), script=language.name != own)
+                self._reply = request.ended.result()
         finally:
             self._request = None
             if not ladder.done():
@@ -139,35 +173,22 @@ class KernelRun:
             if not request.over:
                 await self._abandon(request)
 
-    async def _turn(self) -> AsyncGenerator[Event, None]:
-        """Wait for a kernel that others keep busy: what was sent to it now could not be taken back."""
-        if self._connection is None or self._connection.free.is_set():
-            return
-        yield Event("status", {"status": "queued"})
-        await first_of(self._connection.free, self._execution.cancelled)
-        self._execution.restart_clock()
-        yield Event("status", {"status": "running"})
-
     async def _until_end(self, request: KernelRequest) -> AsyncGenerator[Event, None]:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            for event in (*self._output.fetch(), *self._fetch_questions()):
+            for event in (*self._output.fetch(), *self._questions.fetch()):
                 yield event
             if request.over:
                 return
             await asyncio.wait({request.ended}, timeout=TICK)
-
-    def _fetch_questions(self) -> list[Event]:
-        questions, self._questions = self._questions, []
-        return questions
 
     def _take(self, message: Message) -> None:
         """Take a message of this cell: it is called for each, and must be quick."""
         if self._late is not None:
             self._late.take(message)
         elif message.type == "input_request":
-            self._on_question(message)
+            self._questions.take(message)
         else:
             self._output.take(message)
             self._files.take(message)
@@ -176,16 +197,6 @@ class KernelRun:
         """No more messages will come."""
         if self._late is not None:
             self._late.flush()
-
-    def _on_question(self, message: Message) -> None:
-        self._asked = message
-        if self._options.stdin is not None:
-            self.answer(next(self._lines, END_OF_INPUT))
-            return
-        prompt = as_text(message.content.get("prompt"))
-        secret = bool(message.content.get("password"))
-        self._questions.append(Event("input_request", {"prompt": prompt[:10_000], "password": secret}))
-        self._wake.set()
 
     def _end(self, reply: dict[str, Any], *, script: bool) -> None:
         # The request is remembered, and the reply with it; what it shows need not be.
@@ -209,9 +220,16 @@ class KernelRun:
 
     # -- the ladder ------------------------------------------------------------------------------------
 
-    async def _guard(self, request: KernelRequest) -> Judgement | None:
+    async def _guard(self, request: KernelRequest, turn: KernelTurn) -> Judgement | None:
         """Wait until the time is up or it is cancelled, and then end the run. Returns why, where it did."""
-        await self._until_due()
+        sent = time.monotonic()
+        await turn.until_begun(request, sent)
+        if not request.over:
+            await self._until_due()
+        if turn.behind(request) and not self._execution.cancelled.is_set():
+            await turn.until_begun(request, sent)  # others came between, which only this time has shown
+            if not request.over:
+                await self._until_due()
         if request.over:
             return None  # it ended by itself in this very moment, and nothing is left to be interrupted
         why = self._why()
@@ -235,8 +253,10 @@ class KernelRun:
 
     async def _interrupt(self, request: KernelRequest, why: Judgement) -> Judgement:
         executor = self._executor
+        if self._turn is not None and self._turn.behind(request):
+            return self._void(request, why)
         with contextlib.suppress(ExecError):
-            await executor.interrupt()
+            await self._hit(request)
         await asyncio.wait({request.ended}, timeout=executor.interrupt_grace)
         if request.over:
             why.cause = f"{why.cause} The kernel was interrupted and has kept its state."
@@ -246,6 +266,13 @@ class KernelRun:
             why.cause = f"{why.cause} The kernel did not react to the interrupt and {await self._revive()}."
         else:
             why.cause = f"{why.cause} The kernel does not react to the interrupt and is still busy."
+        return why
+
+    def _void(self, request: KernelRequest, why: Judgement) -> Judgement:
+        """Leave a cell in the kernel's queue, from which nothing can be taken back."""
+        request.void(lambda: self._hit(request))
+        request.fail(SessionLost(why.cause or ""))
+        why.cause = f"{why.cause} The kernel had not begun with it, and was not interrupted."
         return why
 
     async def _revive(self) -> str:
@@ -273,17 +300,3 @@ class KernelRun:
         self._execution.cancelled.set()
         with contextlib.suppress(ExecError):
             await self._interrupt(request, self._why())
-
-
-async def first_of(*events: asyncio.Event) -> None:
-    """Wait until one of these is set."""
-    waiting = [asyncio.ensure_future(event.wait()) for event in events]
-    try:
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for waiter in waiting:
-            waiter.cancel()
-
-
-def _lines(text: str | None) -> Iterator[str]:
-    return iter((text or "").splitlines())

@@ -28,6 +28,8 @@ REMEMBERED = 256
 NUDGES = (0.2, 2.0)
 #: Seconds in which a kernel that has nothing else to do answers on the shell channel.
 AT_REST = 0.3
+#: Seconds after the end of what others ran in which the kernel begins with what else they have asked of it.
+SETTLED = 0.15
 #: Seconds in which the channel for questions is connected, too, of a kernel that answers.
 ASKS = 3.0
 #: Seconds for which a kernel behind a gateway that has answered is taken to be there.
@@ -63,6 +65,8 @@ class KernelConnection:
         self._wire: Wire | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._requests: OrderedDict[str, KernelRequest] = OrderedDict()
+        #: Those that may not have ended yet: all that are remembered would take too long to look through.
+        self._open: set[KernelRequest] = set()
         self._nudges: set[str] = set()
         self._at_rest = ""
         self._heard = asyncio.Event()
@@ -70,6 +74,7 @@ class KernelConnection:
         self.ends = False
         #: Set while nobody else has the kernel work on something.
         self.free = asyncio.Event()
+        self._settling: asyncio.TimerHandle | None = None
         self._watch = Watch(manager, self.ask)
 
     # -- life ------------------------------------------------------------------------------------------
@@ -203,6 +208,8 @@ class KernelConnection:
         await slice_of(asyncio.get_running_loop()).turn()  # a crowd begins one after the other
         request = KernelRequest(self._send("shell", "execute_request", content), take, gone)
         self._requests[request.id] = request
+        self._open.add(request)
+        request.ended.add_done_callback(lambda _: self._open.discard(request))
         while len(self._requests) > REMEMBERED and next(iter(self._requests.values())).over:
             self._requests.popitem(last=False)
         if self._watch.idle:
@@ -218,8 +225,20 @@ class KernelConnection:
             raise self.lost or SessionLost("The connection to the kernel was closed.")
         return self._wire.send(channel, kind, content, parent)
 
-    def _pending(self) -> bool:
-        return any(not request.over for request in reversed(self._requests.values()))
+    def occupied(self, besides: KernelRequest | None = None) -> bool:
+        """Whether the kernel works for others: other clients, or other sessions over this connection."""
+        return not self.free.is_set() or self._pending(besides)
+
+    async def until_free(self) -> None:
+        """Wait until it does not, or is lost."""
+        while self.lost is None and self.occupied():
+            await self.free.wait()
+            pending = {request.ended for request in self._open if not request.over}
+            if pending:
+                await asyncio.wait(pending)
+
+    def _pending(self, besides: KernelRequest | None = None) -> bool:
+        return any(not one.over and one is not besides for one in self._open)
 
     async def _fail(self, error: ExecError) -> None:
         await asyncio.sleep(LAST_WORDS)
@@ -252,10 +271,14 @@ class KernelConnection:
             self._lose(SessionLost(f"The connection to the kernel broke: {error}."))
 
     def _others(self, state: object) -> None:
+        if self._settling is not None:
+            self._settling.cancel()
         if state == "busy":
             self.free.clear()
-        elif state == "idle":
-            self.free.set()
+        elif (
+            state == "idle"
+        ):  # of a notebook's cells that wait in the kernel's queue, the next begins at once
+            self._settling = asyncio.get_running_loop().call_later(SETTLED, self.free.set)
 
     def _route(self, message: Message) -> None:
         if message.type == "kernel_info_reply":

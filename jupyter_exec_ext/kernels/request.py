@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ..errors import ExecError
@@ -13,6 +14,9 @@ __all__ = ["KernelRequest"]
 
 #: Seconds of silence after one of a request's two ends, after which the other counts as lost.
 SECOND_END = 5.0
+#: Seconds after which a cell that nobody wants any more is interrupted: a shorter one has ended by then, and
+#: an interrupt that is sent in its last moment would hit the next cell, which is somebody else's.
+UNWANTED = 0.05
 
 
 class KernelRequest:
@@ -43,11 +47,30 @@ class KernelRequest:
         self._idle = False
         self._last_wait: asyncio.TimerHandle | None = None
         self._spoke = 0.0
+        self._interrupt: Callable[[], Awaitable[None]] | None = None
+        self._stopping: asyncio.Future[None] | None = None
 
     @property
     def over(self) -> bool:
         """Whether it has ended."""
         return self.ended.done()
+
+    @property
+    def ending(self) -> bool:
+        """Whether one of its two ends is there: the kernel may be at work on the next one's."""
+        return self._idle or self._reply is not None
+
+    def void(self, interrupt: Callable[[], Awaitable[None]]) -> None:
+        """It is not wanted any more, but waits in the kernel's queue: interrupt it once it has begun."""
+        self._interrupt, self._take = interrupt, self._unwanted
+
+    def _unwanted(self, message: Message) -> None:
+        if message.type == "execute_input":  # a `busy` has also what the kernel then does not run
+            self._loop.call_later(UNWANTED, self._stop)
+
+    def _stop(self) -> None:
+        if self._interrupt is not None and not self.ending:
+            self._stopping = asyncio.ensure_future(_quietly(self._interrupt()))
 
     def put(self, message: Message) -> None:
         """Take a message that belongs to it."""
@@ -107,3 +130,8 @@ class KernelRequest:
             self.began.set()
             self.ended.set_exception(error)
             self.ended.exception()  # whoever does not wait for it need not be told
+
+
+async def _quietly(interrupt: Awaitable[None]) -> None:
+    with contextlib.suppress(ExecError):
+        await interrupt
