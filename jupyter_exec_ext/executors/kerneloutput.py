@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from ..events import Event, EventType
-from ..kernels.heavy import TEXT
 from ..kernels.wire import Message
 from .kernelshown import as_text, error_of, note_of, shown_of, size_of, within
 
@@ -92,10 +91,10 @@ class KernelOutput:
         self.truncated = True
 
     def _fail(self, content: dict[str, Any]) -> None:
-        """Show an error, whatever its size: it is cut until there is room for it."""
-        data, cut = error_of(content, TEXT)
-        length = TEXT
-        while (size := size_of(data)) > self._limit - OVERHEAD and length > SHORTEST:
+        """Show an error, whatever its size: it is cut to what a display may be at most."""
+        limit = length = min(DISPLAY_LIMIT, self._limit)
+        data, cut = error_of(content, length)
+        while (size := size_of(data)) > limit - OVERHEAD and length > SHORTEST:
             length //= 4
             data, cut = error_of(content, length)
         self.truncated = self.truncated or cut

@@ -41,8 +41,12 @@ class KernelTurn:
         return self._attached or self._connection.occupied(besides=request)
 
     async def come(self) -> AsyncGenerator[Event, None]:
-        """Wait for a kernel that others keep busy: what was sent to it now could not be taken back."""
-        if not self._connection.occupied():
+        """Wait for a kernel that others keep busy: what was sent to it now could not be taken back.
+
+        Between two cells of theirs it is not waited for: whoever uses a kernel in turns with somebody else
+        would wait each time. If another one of theirs does begin, it is waited for as `begin` does.
+        """
+        if not self._connection.works():
             return
         yield self._wait()
         since = time.monotonic()

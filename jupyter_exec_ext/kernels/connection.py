@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..errors import EnvironmentFailed, ExecError, SessionLost
+from .others import Others
 from .request import KernelRequest
 from .slices import slice_of
 from .watch import RESTARTED, Watch
@@ -28,8 +29,6 @@ REMEMBERED = 256
 NUDGES = (0.2, 2.0)
 #: Seconds in which a kernel that has nothing else to do answers on the shell channel.
 AT_REST = 0.3
-#: Seconds after the end of what others ran in which the kernel begins with what else they have asked of it.
-SETTLED = 0.15
 #: Seconds in which the channel for questions is connected, too, of a kernel that answers.
 ASKS = 3.0
 #: Seconds for which a kernel behind a gateway that has answered is taken to be there.
@@ -72,9 +71,7 @@ class KernelConnection:
         self._heard = asyncio.Event()
         #: Whether the last block told the kernel to end, which it does once it has replied.
         self.ends = False
-        #: Set while nobody else has the kernel work on something.
-        self.free = asyncio.Event()
-        self._settling: asyncio.TimerHandle | None = None
+        self._others = Others()
         self._watch = Watch(manager, self.ask)
 
     # -- life ------------------------------------------------------------------------------------------
@@ -119,7 +116,7 @@ class KernelConnection:
         # now, since of what it begins from now on we hear.
         self._at_rest = self.ask("shell")
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self.free.wait(), AT_REST)
+            await asyncio.wait_for(self._others.done.wait(), AT_REST)
         if self._wire is not None and not await self._wire.asks_arrive(ASKS):
             self.logger.warning("Kernel %s does not open its channel for questions.", self.kernel_id)
 
@@ -227,12 +224,16 @@ class KernelConnection:
 
     def occupied(self, besides: KernelRequest | None = None) -> bool:
         """Whether the kernel works for others: other clients, or other sessions over this connection."""
-        return not self.free.is_set() or self._pending(besides)
+        return not self._others.done.is_set() or self._pending(besides)
+
+    def works(self) -> bool:
+        """Whether it is at work for them now; a moment after the end of that it is `occupied` only."""
+        return self._others.working or self._pending()
 
     async def until_free(self) -> None:
         """Wait until it does not, or is lost."""
         while self.lost is None and self.occupied():
-            await self.free.wait()
+            await self._others.done.wait()
             pending = {request.ended for request in self._open if not request.over}
             if pending:
                 await asyncio.wait(pending)
@@ -248,7 +249,7 @@ class KernelConnection:
         self.lost = self.lost or error
         self._watch.stop()
         self._heard.set()
-        self.free.set()
+        self._others.rest()
         for request in self._requests.values():
             request.fail(self.lost)
 
@@ -270,16 +271,6 @@ class KernelConnection:
         except Exception as error:
             self._lose(SessionLost(f"The connection to the kernel broke: {error}."))
 
-    def _others(self, state: object) -> None:
-        if self._settling is not None:
-            self._settling.cancel()
-        if state == "busy":
-            self.free.clear()
-        elif (
-            state == "idle"
-        ):  # of a notebook's cells that wait in the kernel's queue, the next begins at once
-            self._settling = asyncio.get_running_loop().call_later(SETTLED, self.free.set)
-
     def _route(self, message: Message) -> None:
         if message.type == "kernel_info_reply":
             self.info = message.content
@@ -291,10 +282,10 @@ class KernelConnection:
             if message.type == "kernel_info_reply":
                 self._nudges.discard(message.parent)
                 if message.parent == self._at_rest:
-                    self.free.set()
+                    self._others.rest()
             return
         request = self._requests.get(message.parent)
         if request is not None:
             request.put(message)
         elif message.type == "status" and message.parent_type == "execute_request":
-            self._others(message.content.get("execution_state"))
+            self._others.hear(message.content.get("execution_state"))

@@ -11,7 +11,7 @@ HEAVY = 256 * 1024
 #: Bytes of a message that only shows something whose content is not unpacked at all: it is far more than is
 #: kept of one execution.
 HUGE = 32 * 1024 * 1024
-#: Characters that are kept of each text of an error.
+#: Characters that are kept of each text of a reply: what is shown of an error is in a message of its own.
 TEXT = 100_000
 
 #: What only shows something. Of all else the content may decide, so that it is read whatever its size.

@@ -111,7 +111,7 @@ async def sent_behind(
 ) -> tuple[list[str], asyncio.Task[Any]]:
     """Begin a run that is in the kernel's queue behind a cell, as when both send at the same moment."""
     connection = await attached.client.connect(attached.kernel_id or "")
-    connection._others = lambda state: None  # type: ignore[method-assign] # it has not heard of them yet
+    connection._others.hear = lambda state: None  # type: ignore[method-assign] # it has not heard of them yet
     cells = notebook.run_all(cell)
     await asyncio.sleep(0.3)  # by two sockets: the kernel must have begun with this one
     task = asyncio.create_task(run(attached, code, **options))
@@ -161,3 +161,19 @@ async def test_two_sessions_in_one_kernel_wait_for_each_other(make: Make) -> Non
     assert [event.data["status"] for event in events if event.type == "status"] == ["queued", "running"]
     assert events[-1].data["outcome"].status == "ok"
     assert told(await long) == ("ok", 0, "a\n")
+
+
+async def test_who_uses_a_kernel_in_turns_with_a_notebook_does_not_wait_each_time(
+    make: Make, client: JupyterClient
+) -> None:
+    attached = await shared(make)
+    async with notebook_of(client, attached.kernel_id or "") as notebook:
+        await run(attached, "1")
+        events = []
+        for _ in range(5):
+            assert await notebook.ends(notebook.run_all("1")) == ["ok"]
+            await asyncio.sleep(0.02)  # until its idle is there, too, but not until nothing can follow
+            events += [event async for event in attached.run([CodeBlock(code="2")], RunOptions())]
+
+    assert [event.type for event in events].count("end") == 5
+    assert "status" not in [event.type for event in events]  # none waited, which it would say
