@@ -61,6 +61,8 @@ def at_most_more(name: str, baseline: str, ours: float, theirs: float, more: flo
     return Row(name, baseline, ours, theirs, f"at most + {more:g} ms", ours - theirs <= more)
 
 
-def alone(name: str, ours: float, limit: float, unit: str = "ms") -> Row:
-    """A row with nothing beside it, whose target is a limit."""
+def alone(name: str, ours: float, limit: float | None, unit: str = "ms") -> Row:
+    """A row with nothing beside it, whose target is a limit, or which has none."""
+    if limit is None:
+        return Row(name, "", ours, 0.0, "", None, unit)
     return Row(name, "", ours, 0.0, f"at most {limit:g} {unit}", ours <= limit, unit)

@@ -70,6 +70,14 @@ class ExecApp(ExtensionApp):
         "warned of at the start."
     ).tag(config=True)
 
+    kernel_niceness = Int(
+        5,
+        min=0,
+        max=19,
+        help="By how much kernels that this extension starts yield to the server, as the command nice has "
+        "it, so that it still answers at once when many of them work; 0 for not at all.",
+    ).tag(config=True)
+
     manager: ExecutionManager
     registry: EnvironmentRegistry
     pool: KernelPool
@@ -142,11 +150,15 @@ class ExecApp(ExtensionApp):
         log = EventLog(parent=self)
         self.registry = EnvironmentRegistry(parent=self, root_dir=serverapp.root_dir)
         self._parts.push_async_callback(self.registry.stop)
+        records = records_for(serverapp.kernel_manager, lease, self.log)
+        if records is not None:
+            self._parts.push_async_callback(asyncio.to_thread, records.stop)
         kernels = JupyterClient(
             serverapp.kernel_manager,
             sessions=serverapp.session_manager,
             logger=self.log,
-            records=records_for(serverapp.kernel_manager, lease, self.log),
+            records=records,
+            niceness=self.kernel_niceness,
         )
         self._parts.push_async_callback(kernels.close)
         specs = KernelSpecs(kernels, self.log)

@@ -59,7 +59,7 @@ class Lease:
         if not _ID.match(self.id):
             raise InvalidRequest(f"{self.id!r} cannot name a server: use letters, digits, '.', '_' and '-'.")
         self.root = Path(root) if root is not None else _default_root()
-        self._below = Path(below) if below is not None else self.root.parent
+        self.below = Path(below) if below is not None else self.root.parent
         self._held: Held | None = None
 
     @property
@@ -108,6 +108,11 @@ class Lease:
             raise Unavailable("This server has no lease; start it again.")
         return self._held.folder.child(_KERNELS, make=make)
 
+    def folder_of(self, server: str) -> Folder:
+        """The directory of any server's lease, open. Raises `OSError` where there is none."""
+        with self._open() as root:
+            return root.child(server)
+
     def acquire(self) -> None:
         """Take the lease.
 
@@ -120,7 +125,7 @@ class Lease:
         """
         until = time.monotonic() + _PATIENCE_SECONDS
         while self._held is None:
-            self._below.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.below.mkdir(mode=0o700, parents=True, exist_ok=True)
             try:
                 self._held = hold(self._open(make=True), self.id, make=True)
             except NotADirectoryError:
@@ -178,8 +183,8 @@ class Lease:
 
     def _open(self, *, make: bool = False) -> Folder:
         """The root. Raises `NotADirectoryError` where a link is in its place."""
-        folder = open_folder(self._below)
-        for part in self.root.relative_to(self._below).parts:
+        folder = open_folder(self.below)
+        for part in self.root.relative_to(self.below).parts:
             with folder:
                 if make:
                     folder.make(part)

@@ -14,6 +14,7 @@ from ..errors import EnvironmentFailed, ExecError, NotFound, UnknownEnvironment
 from .connection import KernelConnection
 from .connections import Connections
 from .gateway import explain, is_remote
+from .niceness import NICENESS, Niceness
 from .request import KernelRequest
 from .wire import Message
 
@@ -38,7 +39,9 @@ class JupyterClient:
     sessions : jupyter_server SessionManager, optional
         Where a kernel that is started here is entered, so that JupyterLab lists it with a name.
     records : KernelRecords, optional
-        Where it is recorded, so that the next server can end it if this one is killed.
+        Where it is recorded, so that it ends also if this server is killed.
+    niceness : int
+        By how much kernels that are started here are nicer than this process, as the command ``nice`` has it.
 
     Examples
     --------
@@ -56,12 +59,14 @@ class JupyterClient:
         sessions: Any = None,
         logger: Logger | None = None,
         records: KernelRecords | None = None,
+        niceness: int = NICENESS,
     ) -> None:
         self._private = manager is None
         self._multi = manager if manager is not None else _private_manager()
         self._sessions, self._records = sessions, records
         self._logger: Logger = logger or logging.getLogger(__name__)
         self._connections = Connections(self._multi, self._logger)
+        self._niceness = Niceness(niceness)
         self._session_of: dict[str, str] = {}
         self._unwanted: set[asyncio.Future[None]] = set()
 
@@ -144,6 +149,7 @@ class JupyterClient:
             if self._records is not None:
                 await self._records.end(options["kernel_id"])
             raise
+        self._niceness.begin(kernel_id, self._multi.get_kernel(kernel_id))
         if title is not None:
             await self.enter(kernel_id, title, path)
         return kernel_id
@@ -195,6 +201,7 @@ class JupyterClient:
         await self._leave(kernel_id)
 
     async def _leave(self, kernel_id: str) -> None:
+        self._niceness.forget(kernel_id)
         session = self._session_of.pop(kernel_id, None)
         if session is not None:
             with contextlib.suppress(Exception):
@@ -257,7 +264,7 @@ class JupyterClient:
 
         Raises `NotFound`, and `EnvironmentFailed` where the kernel does not answer.
         """
-        self._check(kernel_id)
+        self._niceness.renew(kernel_id, self.kernel(kernel_id))
         try:
             return await self._connections.get(kernel_id, seconds)
         except NotFound:  # a gateway has ended it
@@ -271,6 +278,7 @@ class JupyterClient:
 
     async def close(self) -> None:
         """End the connections, and the kernels of a private manager."""
+        self._niceness.close()
         if self._unwanted:
             await asyncio.wait(self._unwanted, timeout=ENDINGS)
         await self._connections.close()
