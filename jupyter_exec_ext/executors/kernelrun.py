@@ -61,8 +61,7 @@ class KernelRun:
         self._connection: KernelConnection | None = None
         self._turn: KernelTurn | None = None
         self._reply: dict[str, Any] | None = None
-        #: Takes the messages once the run has ended.
-        self._late: LateOutput | None = None
+        self._late: LateOutput | None = None  #: Takes the messages once the run has ended.
 
     async def events(
         self, blocks: Sequence[CodeBlock], languages: Sequence[Language]
@@ -82,8 +81,7 @@ class KernelRun:
             except ExecError as error:
                 self._executor.left_behind = isinstance(error, SessionLost)
                 self._execution.fail(error)
-        rest = self._output.finish()
-        self._late = LateOutput(self._options.late)
+        rest, self._late = self._output.finish(), LateOutput(self._options.late)
         for event in rest:
             yield event
         for note in await self._files.finish():

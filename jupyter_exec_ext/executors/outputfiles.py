@@ -6,6 +6,7 @@ import asyncio
 import base64
 import binascii
 import os
+import re
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,7 +32,10 @@ _SUFFIXES = {
     "image/jpeg": ".jpg",
     "image/webp": ".webp",
     "image/gif": ".gif",
+    "image/x-icon": ".ico",
 }
+#: Any other image by the name of its type: image/bmp, image/avif, image/x-tga.
+_IMAGE = re.compile(r"image/(?:x-)?([a-z0-9]{1,12})")
 _FULL = f"Some displays were not saved: {MAX_FILES} files of {MAX_BYTES >> 20} MiB together are the limit."
 _TEXT = frozenset({"text/html", "image/svg+xml"})
 _SHOWN = frozenset({"display_data", "execute_result"})
@@ -90,7 +94,10 @@ class OutputFiles:
         """Take a message of the execution; one that shows nothing to save is left out."""
         if self._directory is None or self._over:
             return
-        if message.type in _SHOWN:
+        if message.huge and (message.type in _SHOWN or message.type == "update_display_data"):
+            size = f"{message.size:,} bytes"
+            self._note(f"A display of {size} was not saved: it is over the limit of one message.")
+        elif message.type in _SHOWN:
             item = _richest(message.content.get("data"))
             if item is not None:
                 self._put(item)
@@ -157,7 +164,7 @@ class OutputFiles:
             self._note(_FULL)
             return
         self._tried += 1
-        name = f"{self._name}-{self._tried:03}{_SUFFIXES[item.type]}"
+        name = f"{self._name}-{self._tried:03}{_suffix(item.type)}"
         with KIND.strictly_at(self._directory) as folder:
             descriptor = folder.open_file(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY)
             try:
@@ -182,12 +189,17 @@ def _richest(data: object) -> _Item | None:
 
 def _texts(data: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """The forms that can be saved, the richest first."""
-    for kind in _SUFFIXES:
+    for kind in (*_SUFFIXES, *filter(_IMAGE.fullmatch, data)):
         value = data.get(kind)
         if isinstance(value, list) and all(isinstance(line, str) for line in value):
             value = "".join(value)  # as nbformat has it
         if isinstance(value, str) and value:
             yield kind, value
+
+
+def _suffix(kind: str) -> str:
+    named = _IMAGE.fullmatch(kind)
+    return _SUFFIXES.get(kind) or (f".{named[1]}" if named else "")
 
 
 def _contents(item: _Item) -> bytes:

@@ -57,12 +57,9 @@ class LiveSession:
         self.model = model
         self.kept = kept
         self.queue: deque[LiveExecution] = deque()
-        #: Whether `Schedule` has given it a turn.
-        self.in_turn = False
-        #: The execution in its turn.
-        self.current: LiveExecution | None = None
-        #: Set when nothing of it is left.
-        self.gone = asyncio.Event()
+        self.in_turn = False  #: Whether `Schedule` has given it a turn.
+        self.current: LiveExecution | None = None  #: The execution in its turn.
+        self.gone = asyncio.Event()  #: Set when nothing of it is left.
         self._latest: LiveExecution | None = None
         self._patience = patience
         self._clean_up = clean_up
@@ -88,8 +85,7 @@ class LiveSession:
 
     def view(self) -> Session:
         """What is shown of it now; a copy."""
-        now = {"status": self._status(), "kernel_id": self._instance.kernel_id}
-        return self.model.model_copy(update=now)
+        return self.model.model_copy(update={"status": self._status(), "kernel_id": self._instance.kernel_id})
 
     def touch(self) -> None:
         """Note that it is in use."""

@@ -260,3 +260,26 @@ def test_the_working_directory_is_the_sessions_where_the_gateway_has_it(
     (server.root / "sub").mkdir()
     result = run(server, "import os; print(os.getcwd(), 'MINE' in os.environ)", path="sub")
     assert result["output"] == f"{(server.root / 'sub').resolve()} False\n"
+
+
+def test_after_exit_the_next_block_has_a_fresh_kernel(server: LiveServer, session: str) -> None:
+    left = run(server, "x = 1\nprint('last words')\nexit()", session=session)
+    assert (left["status"], left["output"]) == ("ok", "last words\n")
+
+    following = run(server, "print('x' in globals())", session=session)
+
+    assert (following["status"], following["output"]) == ("ok", "False\n")
+
+
+def test_a_run_waits_for_what_another_session_runs_in_the_same_kernel(
+    server: LiveServer, session: str
+) -> None:
+    kernel = server.call("GET", f"sessions/{session}")["kernel_id"]
+    other = server.call("POST", "sessions", {"environment": KERNEL, "kernel_id": kernel})["id"]
+    first = begin(server, "import time\nprint('on', flush=True)\ntime.sleep(3)\nx = 5", session=session)
+
+    second = run(server, "print(x)", session=other, timeout=1)
+
+    assert (second["status"], second["output"]) == ("ok", "5\n")
+    assert ended(server, first)["status"] == "ok"
+    server.call("DELETE", f"sessions/{other}")

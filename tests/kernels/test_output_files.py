@@ -16,6 +16,7 @@ from jupyter_exec_ext.events import Event
 from jupyter_exec_ext.executors import outputfiles
 from jupyter_exec_ext.executors.base import CodeResult
 from jupyter_exec_ext.executors.outputfiles import OutputFiles
+from jupyter_exec_ext.kernels.heavy import HUGE
 from jupyter_exec_ext.kernels.wire import Message
 from jupyter_exec_ext.models import CodeBlock
 
@@ -52,19 +53,20 @@ def saved(result: CodeResult) -> dict[str, bytes]:
 async def test_each_kind_is_a_file_with_the_right_suffix(make: Make, folder: Path) -> None:
     executor = await make(output_dir=folder)
     kinds = ["image/png", "image/jpeg", "image/gif", "image/webp", "application/pdf"]
+    kinds += ["image/bmp", "image/avif", "image/x-icon"]
     code = f"for kind in {kinds}: display({{kind: encoded, 'text/plain': '<image>'}}, raw=True)\n"
     code += "show(**{'image_svg+xml': '<svg>é</svg>'}); show(text_html='<b>é</b>')\n1"
 
     result = await run(executor, code)
 
     assert saved(result) == {
-        **dict.fromkeys([".png", ".jpg", ".gif", ".webp", ".pdf"], BYTES),
+        **dict.fromkeys([".png", ".jpg", ".gif", ".webp", ".pdf", ".bmp", ".avif", ".ico"], BYTES),
         ".svg": "<svg>é</svg>".encode(),
         ".html": "<b>é</b>".encode(),
     }
     assert [Path(path) for path in result.outcome.output_files] == sorted(folder.iterdir())
     assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
-    assert result.output == "<image>\n" * 5 + "\n\n1\n"
+    assert result.output == "<image>\n" * 8 + "\n\n1\n"
 
 
 async def test_the_richest_form_of_a_result_or_display_is_saved_and_no_other(
@@ -131,6 +133,13 @@ async def test_broken_base64_is_a_note_and_the_rest_is_saved(make: Make, folder:
     assert notes == ["A display of image/png was not saved: it is not base64."]
     outcome = events[-1].data["outcome"]
     assert (outcome.status, [Path(path).suffix for path in outcome.output_files]) == ("ok", [".html"])
+
+
+async def test_an_image_that_is_too_large_to_be_read_is_a_note(folder: Path) -> None:
+    files = OutputFiles(folder)
+    files.take(Message("iopub", "display_data", "p", "execute_request", "k", {}, HUGE + 1))
+    (note,) = await files.finish()
+    assert note == f"A display of {HUGE + 1:,} bytes was not saved: it is over the limit of one message."
 
 
 @pytest.mark.parametrize("name", ["missing", "file"])
