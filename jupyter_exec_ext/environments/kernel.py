@@ -11,6 +11,7 @@ from ..errors import EnvironmentFailed, InvalidRequest, UnknownLanguage
 from ..languages import Language, resolve
 from ..models import Environment, ExecutionRequest, Kind
 from .base import PythonEnvironment
+from .variables import allowed_variables
 
 __all__ = ["KernelEnvironment"]
 
@@ -25,6 +26,8 @@ _IPYTHON_MAGICS = {
 }
 #: How IPython is recognized by its command line: any kernel of it is started by one of these modules.
 _IPYTHON = re.compile(r"^(ipykernel|ipykernel_launcher|IPython|xpython_launcher|spyder_kernels\.console)$")
+#: What a kernel's process is given besides what any block is.
+_OWN = ("IPYTHONDIR",)
 #: What is not as elsewhere; the rest is in docs/kernels.md.
 _GATEWAY = (
     "It runs in a gateway, with the gateway's files and variables; the session's directory is used where the "
@@ -123,6 +126,10 @@ class KernelEnvironment(PythonEnvironment):
         if language.name == self.own_language.name:
             return code
         return f"{_IPYTHON_MAGICS[language.name]}\n{code}"
+
+    def variables(self) -> dict[str, str]:
+        """Return the allowed variables, and where the user has put IPython's configuration."""
+        return {**allowed_variables(_OWN), **super().variables()}
 
     def check(self, request: ExecutionRequest) -> None:
         """Refuse variables: a kernel that runs has its own already."""

@@ -23,6 +23,20 @@ Make = Callable[..., Awaitable[JupyterCodeExecutor]]
 Rest = Callable[..., Any]
 
 
+async def test_ipythons_configuration_is_read_where_the_user_has_it(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profile = tmp_path / "profile_default"
+    profile.mkdir()
+    (profile / "ipython_kernel_config.py").write_text("c.HistoryManager.enabled = False\n")
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+
+    block = CodeBlock(code="print(get_ipython().history_manager.enabled)")
+    result = await (await make()).execute_code_blocks([block])
+
+    assert result.output == "False\n"
+
+
 @pytest.mark.parametrize("seconds", [0, 0.001, 0.005])
 async def test_a_start_that_is_cancelled_leaves_no_kernel_and_a_manager_that_can_stop(
     client: JupyterClient, seconds: float
