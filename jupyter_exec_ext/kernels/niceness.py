@@ -87,8 +87,8 @@ def _threads(process: int) -> list[int]:
 async def _lower_group(process: int, more: int) -> None:
     path = Path(f"/proc/{process}/autogroup")
     for _ in range(_TRIES):
-        ours, theirs = _group(Path("/proc/self/autogroup")), _group(path)
-        if ours is None or theirs is None or ours[0] == theirs[0]:
+        ours, theirs = _own_group(), _group(path)
+        if theirs is None or ours[0] == theirs[0]:
             return  # there are no groups, or it is in ours
         target = min(_NICEST, ours[1] + more)
         if theirs[1] >= target:
@@ -105,6 +105,11 @@ def _later(path: Path, target: int) -> bool:
     except OSError as error:
         return error.errno == errno.EAGAIN
     return False
+
+
+def _own_group() -> tuple[str, int]:
+    """Whom no session has started (below the first process of a container) is in none: it counts alone."""
+    return _group(Path("/proc/self/autogroup")) or ("", os.getpriority(os.PRIO_PROCESS, 0))
 
 
 def _group(path: Path) -> tuple[str, int] | None:

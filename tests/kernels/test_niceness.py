@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from jupyter_exec_ext.kernels import niceness as niceness_module
 from jupyter_exec_ext.kernels.client import JupyterClient
 
 from .conftest import Make
@@ -66,12 +67,18 @@ async def until(true: Callable[[], bool], seconds: float = 10.0) -> None:
         await asyncio.sleep(0.05)
 
 
-@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="the system has no such groups")
+def shared_out_by_sessions() -> bool:
+    setting = Path("/proc/sys/kernel/sched_autogroup_enabled")
+    return setting.exists() and setting.read_text().strip() == "1"
+
+
+@pytest.mark.skipif(not shared_out_by_sessions(), reason="the system has no such groups")
 async def test_so_does_the_kernels_session_where_the_system_shares_out_by_sessions(
     make: Make, client: JupyterClient
 ) -> None:
     kernels = [await client.start("python3") for _ in range(3)]
-    name, _, ours = group(os.getpid())
+    # A process that no session has started (below the first one of a container, say) is in no group.
+    name, _, ours = group(os.getpid()) or ["", "nice", str(own())]
 
     for kernel in kernels:
         process = client.kernel(kernel).provisioner.pid
@@ -79,3 +86,9 @@ async def test_so_does_the_kernels_session_where_the_system_shares_out_by_sessio
         await until(lambda process=process: group(process)[2] == str(min(19, int(ours) + 5)))  # type: ignore[misc]
     for kernel in kernels:
         await client.stop(kernel, now=True)
+
+
+def test_a_server_in_no_group_counts_with_its_own_rank(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(niceness_module, "_group", lambda path: None)
+
+    assert niceness_module._own_group() == ("", own())
