@@ -19,7 +19,8 @@ Only `handlers` knows which HTTP status belongs to which error.
     └── EnvironmentFailed       the environment could not run it (an execution's ``env_error``)
         ├── ProtocolError       a supervisor sent something that is not a frame
         └── SessionLost         the session went away under the run (an execution's ``lost``)
-            └── KernelDied      by itself: that is the code's own doing (an execution's ``failed``)
+            ├── KernelDied      by itself: that is the code's own doing (an execution's ``failed``)
+            └── OutOfMemory     with all that ran in it, for want of memory (an execution's ``oom``)
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ __all__ = [
     "KernelDied",
     "NoSpace",
     "NotFound",
+    "OutOfMemory",
     "ProtocolError",
     "QueueFull",
     "Refused",
@@ -158,6 +160,10 @@ class KernelDied(SessionLost):
     def __init__(self, message: str, *, code: int | None = None) -> None:
         super().__init__(message)
         self.code = code
+
+
+class OutOfMemory(SessionLost):
+    """The session ended because what ran in it wanted more memory than all of it may have."""
 
 
 def by_system(what: str, error: OSError) -> ExecError:

@@ -53,7 +53,11 @@ def denied(name: str) -> bool:
     return _matches(name, DENIED)
 
 
-def allowed_variables(extra: Iterable[str] = (), source: Mapping[str, str] | None = None) -> dict[str, str]:
+def allowed_variables(
+    extra: Iterable[str] = (),
+    source: Mapping[str, str] | None = None,
+    base: tuple[str, ...] = (*ALLOWED, *(_WINDOWS if os.name == "nt" else ())),
+) -> dict[str, str]:
     """Return the part of the server's environment that a block gets.
 
     Parameters
@@ -63,9 +67,11 @@ def allowed_variables(extra: Iterable[str] = (), source: Mapping[str, str] | Non
         rule that denies, since somebody meant it; a pattern does not.
     source : mapping, optional
         Instead of `os.environ`.
+    base : tuple of str
+        What is allowed besides; nothing in a container, which is no part of this machine.
     """
     extra = tuple(extra)
-    patterns = (*ALLOWED, *(_WINDOWS if os.name == "nt" else ()), *extra)
+    patterns = (*base, *extra)
     items = (os.environ if source is None else source).items()
     return {
         name: value
@@ -82,7 +88,8 @@ def prepended(path: str, *directories: str) -> str:
 
 @lru_cache(maxsize=64)
 def _expression(patterns: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile("|".join(translate(pattern.upper()) for pattern in patterns))
+    # Without a pattern nothing matches, where an empty expression would match everything.
+    return re.compile("|".join(translate(pattern.upper()) for pattern in patterns) or "(?!)")
 
 
 def _matches(name: str, patterns: tuple[str, ...]) -> bool:

@@ -70,7 +70,7 @@ class BlockRun:
 
     async def events(self, client: SupervisorClient) -> AsyncGenerator[Event, None]:
         """What happens, until the block has ended; the execution then knows how."""
-        turn = FileTurn(self._executor.workspace / self._name if self._name else None)
+        turn = FileTurn(self._executor.shared_file(self._name) if self._name else None)
         try:
             if not turn.free:
                 yield Event("progress", {"label": f"waiting for {self._taken}", "current": 0, "total": None})
@@ -251,6 +251,7 @@ class BlockRun:
             timeout=self._execution.options.timeout,
             printed=self._printed,
             language=self._language.name,
+            container_bytes=self._executor.container_bytes,
         )
 
     def _on_refused(self, fields: dict[str, Any]) -> list[Event]:

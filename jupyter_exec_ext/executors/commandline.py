@@ -72,6 +72,8 @@ class CommandLineCodeExecutor(WorkspaceFiles, CodeExecutor):
         grace: tuple[float, float] = GRACE,
         fork: bool = True,
     ) -> None:
+        #: The memory of the container it runs in, if it runs in one.
+        self.container_bytes: int | None = None
         self.environment = environment
         self.workspace = real_folder(workspace)
         self.output_limit, self.grace, self.fork = output_limit, grace, fork
@@ -104,6 +106,15 @@ class CommandLineCodeExecutor(WorkspaceFiles, CodeExecutor):
     async def _begin(self) -> None:
         if self._stopped:
             raise SessionLost("The session was stopped.")
+        private = self._make_private()
+        self._spoiled = False
+        try:
+            self._client = await self._connect(private)
+        except BaseException:
+            await self._remove_private()
+            raise
+
+    def _make_private(self) -> Path:
         if self._private is None:
             self._private = real_above(tempfile.mkdtemp(prefix="jupyter-exec-"))
         try:
@@ -113,12 +124,11 @@ class CommandLineCodeExecutor(WorkspaceFiles, CodeExecutor):
         except OSError as error:
             what = f"The session's private directory {shown(self._private)} cannot be used"
             raise by_system(what, error) from error
-        self._spoiled = False
-        try:
-            self._client = await self._connect(self._private)
-        except BaseException:
-            await self._remove_private()
-            raise
+        return self._private
+
+    def shared_file(self, name: str) -> Path | None:
+        """The file that other sessions would meet under that name; None where each has its own."""
+        return self.workspace / name
 
     async def _remove_private(self) -> None:
         """Remove the private directory where it is our own."""
@@ -220,9 +230,13 @@ class CommandLineCodeExecutor(WorkspaceFiles, CodeExecutor):
                     async for event in events:
                         yield event
             except ExecError as error:
-                execution.fail(error)
+                execution.fail(await self._explained(error))
                 if isinstance(error, ProtocolError) and self._client is not None:
                     self._client.kill(error)
+
+    async def _explained(self, error: ExecError) -> ExecError:
+        """Say more of what went wrong, where more can be known."""
+        return error
 
     @property
     def _live(self) -> SupervisorClient:

@@ -7,13 +7,13 @@ import contextlib
 import time
 from dataclasses import replace
 
-from ..errors import ExecError, SessionLost
+from ..errors import ExecError, OutOfMemory, SessionLost
 from ..events import Outcome
 from ..models import Verdict
 from ..supervisor.channel import Channel
 from ..supervisor.reports import Report
 from .base import RunOptions
-from .verdict import CANCELLED, TIMED_OUT, Judgement
+from .verdict import CANCELLED, TIMED_OUT, Judgement, killed_for_memory
 
 #: The least output that is kept of a block, whatever the ones before it printed; less where so many blocks
 #: would get more than half of the limit.
@@ -97,7 +97,11 @@ class Execution:
         self.verdict.state_kept = False
         if lost:  # with whoever counted what it used
             self.verdict.cpu_seconds = self.verdict.max_rss_bytes = None
-        self.judged(Judgement("lost" if lost else "env_error", None, error.message))
+        if isinstance(error, OutOfMemory):
+            judgement = killed_for_memory(error.message)
+        else:
+            judgement = Judgement("lost" if lost else "env_error", None, error.message)
+        self.judged(judgement)
 
     def judged(self, judgement: Judgement) -> None:
         """Take how a block ended; the first that did not end well is how the execution ended."""

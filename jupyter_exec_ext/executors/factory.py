@@ -22,6 +22,7 @@ GROUP = "jupyter_exec_ext.executors"
 _JUPYTER = "jupyter_exec_ext.executors.jupyter:JupyterCodeExecutor"
 _OWN = {
     "commandline-local": "jupyter_exec_ext.executors.local:LocalCommandLineCodeExecutor",
+    "commandline-docker": "jupyter_exec_ext.executors.docker:DockerCommandLineCodeExecutor",
     "jupyter": _JUPYTER,
     "ipython-embedded": _JUPYTER,  # the kernel manager it is given makes the difference
 }

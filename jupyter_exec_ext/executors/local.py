@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
 
 from traitlets.log import get_logger
@@ -18,14 +17,12 @@ from ..supervisor.reports import Ready
 from ..text import one_line
 from .commandline import GRACE, OUTPUT_LIMIT, CommandLineCodeExecutor
 from .containment import containment
+from .printing import printing
 from .quietpip import counts
 
 __all__ = ["LocalCommandLineCodeExecutor"]
 
 _PROGRAM = Path(supervisor.__file__).with_name("main.py")
-
-#: The locales in which Python prints a file name that is not UTF-8 as the bytes it is (PEP 538 and 540).
-_LENIENT = frozenset(("", "C", "POSIX", "C.UTF-8", "C.utf8", "UTF-8"))
 
 
 class LocalCommandLineCodeExecutor(CommandLineCodeExecutor):
@@ -76,7 +73,7 @@ class LocalCommandLineCodeExecutor(CommandLineCodeExecutor):
         self.pip_counts = await asyncio.to_thread(counts, Path(python))
         client = await SupervisorClient.start(
             [*kept.prefix, python, "-u", str(_PROGRAM), json.dumps(config)],
-            env={**variables, **_printing(variables)},
+            env={**variables, **printing(variables)},
             cwd=str(self.workspace),
         )
         self._warn_of(client.ready)
@@ -99,10 +96,3 @@ class LocalCommandLineCodeExecutor(CommandLineCodeExecutor):
         for module, problem in problems.items():
             if known.get(module) != problem:
                 get_logger().warning("%s", problem)
-
-
-def _printing(variables: Mapping[str, str]) -> dict[str, str]:
-    """Blocks print as they go and in UTF-8, whatever the server's locale; their own programs, too."""
-    locale = next(filter(None, map(variables.get, ("LC_ALL", "LC_CTYPE", "LANG"))), "")
-    lenient = os.name == "posix" and locale in _LENIENT
-    return {"PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8:surrogateescape" if lenient else "utf-8"}

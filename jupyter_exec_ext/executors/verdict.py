@@ -11,7 +11,7 @@ from ..supervisor.reports import Report
 from ..text import one_line
 from .evidence import ran_out_of_memory
 
-__all__ = ["CANCELLED", "TIMED_OUT", "Judgement", "judge"]
+__all__ = ["CANCELLED", "TIMED_OUT", "Judgement", "container_full", "judge", "killed_for_memory"]
 
 #: The exit code of a run that was stopped at its timeout (as ``timeout(1)`` and ag2 0.14 have it).
 TIMED_OUT = 124
@@ -36,7 +36,13 @@ class Judgement:
 
 
 def judge(
-    report: Report, *, limits: Limits, timeout: float | None, printed: str, language: str = ""
+    report: Report,
+    *,
+    limits: Limits,
+    timeout: float | None,
+    printed: str,
+    language: str = "",
+    container_bytes: int | None = None,
 ) -> Judgement:
     """Say how a block ended.
 
@@ -53,6 +59,8 @@ def judge(
         itself knows, and says so there.
     language : str
         Its name: some words are evidence only in the mouth of that language's interpreter.
+    container_bytes : int, optional
+        The memory of the container it ran in; None where it ran in none.
     """
     name = _name(report.signal)
     if report.problem:
@@ -70,15 +78,14 @@ def judge(
     if code and limit and ran_out_of_memory(code, report.rss, limit, printed, language):
         return _out_of_memory(limit)
     if report.signal is not None:
-        return _by_signal(report, name or "", limits)
+        return _by_signal(report, name or "", limits, container_bytes)
     return _by_exit(code, limits, printed) if code else Judgement("ok", 0)
 
 
-def _by_signal(report: Report, name: str, limits: Limits) -> Judgement:
+def _by_signal(report: Report, name: str, limits: Limits, container_bytes: int | None) -> Judgement:
     code = 128 + (report.signal or 0)
     if name == "SIGKILL" and report.oom_kills:
-        cause = "The system ran out of memory and killed it (out-of-memory killer); use less, or add memory."
-        return Judgement("oom", code, cause, name, ["system memory"])
+        return _killed_for_memory(container_bytes)
     if name == "SIGXCPU" and limits.cpu_seconds:
         cause = f"It used the {limits.cpu_seconds} s of processor time it may use (limit cpu_seconds)."
         return Judgement("failed", code, cause, name, ["cpu_seconds"])
@@ -103,6 +110,26 @@ def _by_exit(code: int, limits: Limits, printed: str) -> Judgement:
 def _out_of_memory(limit: int) -> Judgement:
     cause = f"It wanted more memory than the {limit:,} bytes it may use (limit memory_bytes)."
     return Judgement("oom", OUT_OF_MEMORY, cause, None, ["memory_bytes"])
+
+
+def _killed_for_memory(container_bytes: int | None) -> Judgement:
+    if container_bytes is not None:
+        return killed_for_memory(container_full(container_bytes))
+    cause = "The system ran out of memory and killed it (out-of-memory killer); use less, or add memory."
+    return Judgement("oom", OUT_OF_MEMORY, cause, "SIGKILL", ["system memory"])
+
+
+def killed_for_memory(cause: str) -> Judgement:
+    """Say that a block ended since all that runs in its container wanted more memory than that may have."""
+    return Judgement("oom", OUT_OF_MEMORY, cause, "SIGKILL", ["container memory"])
+
+
+def container_full(size: int) -> str:
+    """Say that a container had no more memory than so many bytes."""
+    return (
+        f"What runs in the container wanted more memory than its {size:,} bytes, files below /tmp and in the "
+        "workspace included, and the system killed it (out-of-memory killer)."
+    )
 
 
 def _file_cause(limit: int) -> str:

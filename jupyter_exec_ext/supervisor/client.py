@@ -13,7 +13,7 @@ import signal
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import EnvironmentFailed, ExecError, ProtocolError, SessionLost, by_system
 from ..text import one_line
@@ -22,6 +22,9 @@ from .channel import Channel, Stray, frames_broken
 from .epitaph import STDERR_KEPT, epitaph
 from .process import PipeWriter, ThreadedProcess, start_process
 from .reports import Ready, read
+
+if TYPE_CHECKING:
+    from ..containers.stream import ContainerProcess
 
 __all__ = ["SupervisorClient", "request"]
 
@@ -40,7 +43,7 @@ class SupervisorClient:
     Made by `start`; `close` ends it and everything it runs.
     """
 
-    def __init__(self, process: asyncio.subprocess.Process | ThreadedProcess) -> None:
+    def __init__(self, process: asyncio.subprocess.Process | ThreadedProcess | ContainerProcess) -> None:
         self._process = process
         # All three are there; the types of asyncio cannot say so.
         self._stdin = cast("asyncio.StreamWriter | PipeWriter", process.stdin)
@@ -70,13 +73,25 @@ class SupervisorClient:
             starting = asyncio.ensure_future(start_process(argv, env=env, cwd=cwd, limit=2 * frames.CHUNK))
             # asyncio, cancelled in here, may wait for ever for pipes that it has not connected yet.
             cancelled = await _uncancelled(starting)
-            client = cls(starting.result())
+            process = starting.result()
         except OSError as error:
             raise by_system("The supervisor could not be started", error) from error
         except ValueError as error:
             raise EnvironmentFailed(
                 f"The supervisor could not be started: {one_line(str(error))}."
             ) from error
+        return await cls.over(process, patience=patience, cancelled=cancelled)
+
+    @classmethod
+    async def over(
+        cls,
+        process: asyncio.subprocess.Process | ThreadedProcess | ContainerProcess,
+        *,
+        patience: float = 60.0,
+        cancelled: asyncio.CancelledError | None = None,
+    ) -> SupervisorClient:
+        """Wait until a supervisor that was started is ready; where it does not get so, it is ended."""
+        client = cls(process)
         try:
             if cancelled is not None:
                 raise cancelled

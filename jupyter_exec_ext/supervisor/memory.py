@@ -5,20 +5,26 @@
 
 from __future__ import annotations
 
+#: Where the kernel counts: for what a container is (cgroup v2, which has this below its root only), else for
+#: the whole machine.
+_COUNTS = ("/sys/fs/cgroup/memory.events", "/proc/vmstat")
+
 
 class OutOfMemoryKills:
-    """How often the kernel's out-of-memory killer has struck on this machine (proc_vmstat(5))."""
+    """How often the kernel's out-of-memory killer has struck here (cgroups(7), proc_vmstat(5))."""
 
     def __init__(self) -> None:
         self._seen = self._count()
 
     @staticmethod
     def _count() -> int:
-        try:
-            with open("/proc/vmstat", "rb") as file:
-                return next((int(line.split()[1]) for line in file if line.startswith(b"oom_kill ")), 0)
-        except OSError:
-            return 0
+        for path in _COUNTS:
+            try:
+                with open(path, "rb") as file:
+                    return next(int(line.split()[1]) for line in file if line.startswith(b"oom_kill "))
+            except (OSError, StopIteration):
+                continue
+        return 0
 
     def news(self) -> int:
         """How often since the last time this was asked."""

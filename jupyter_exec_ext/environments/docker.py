@@ -1,0 +1,109 @@
+"""`DockerPythonEnvironment`: containers of one image, on Docker's engine or Podman's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from ..containers.engine import Engine
+from ..containers.images import Image, look_into
+from ..containers.settings import ContainerSettings
+from ..errors import EnvironmentFailed, ExecError
+from ..languages import Language
+from ..models import Isolation, Kind
+from .base import Progress, PythonEnvironment
+from .variables import allowed_variables
+
+__all__ = ["DockerPythonEnvironment"]
+
+
+class DockerPythonEnvironment(PythonEnvironment):
+    """An image; each session runs in a container of its own.
+
+    Parameters
+    ----------
+    image : str
+        Its name on the engine, or its id.
+    name : str
+        ``docker:`` and a label.
+    engine : Engine, optional
+        Else the one that is found as Docker's command finds it.
+    settings : ContainerSettings, optional
+        What its containers may do.
+    options
+        As `PythonEnvironment`. `env_allow` names variables of the server that blocks get; without it they
+        get none of them.
+    """
+
+    kind: ClassVar[Kind] = "docker"
+    isolation: ClassVar[Isolation] = "container"
+
+    def __init__(
+        self,
+        image: str = "python:3-slim",
+        name: str = "docker:python",
+        *,
+        engine: Engine | None = None,
+        settings: ContainerSettings | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(name, **options)
+        self.image_name = image
+        self.engine = engine or Engine()
+        self.settings = settings or ContainerSettings()
+        self._image: Image | None = None
+        self._reason: str | None = "Nobody has looked for its image yet; prepare it."
+
+    async def prepare(self, progress: Progress | None = None) -> None:
+        """Find out what the image offers. Raises `EnvironmentFailed` where it or the engine is not there."""
+        if progress is not None:
+            progress(f"looking into the image {self.image_name}", 0, 1)
+        await self.image()
+
+    async def image(self) -> Image:
+        """Return what the image offers, found out once. Raises `EnvironmentFailed`."""
+        if self._image is None:
+            try:
+                self._image = await look_into(self.engine, self.image_name, self._table)
+            except ExecError as error:
+                self._reason = error.message
+                raise
+            self._reason = None
+        return self._image
+
+    @property
+    def reason(self) -> str | None:
+        """Why it cannot run anything, as far as it is known."""
+        return self._reason
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """The image, and what it offers where that is known."""
+        spec: dict[str, Any] = {"image": self.image_name, "user": self.settings.user}
+        if self._image is not None:
+            spec.update(image_id=self._image.id, architecture=self._image.architecture)
+        return spec
+
+    def get_executable(self) -> str:
+        """Return the path of the image's Python."""
+        if self._image is None:
+            raise EnvironmentFailed(self._reason or f"{self.name} has not been prepared.")
+        if self._image.python is None:
+            raise EnvironmentFailed(f"The image {self.image_name} has no Python, which runs the blocks.")
+        return self._image.python
+
+    def languages(self) -> dict[str, Language]:
+        """Return the languages whose interpreters are in the image."""
+        return dict(self._image.languages) if self._image is not None else {}
+
+    def language(self, name: str) -> Language:
+        """As `PythonEnvironment`; raises `EnvironmentFailed` before anybody has looked into the image."""
+        if self._image is None:
+            raise EnvironmentFailed(self._reason or f"{self.name} has not been prepared.")
+        return super().language(name)
+
+    def variables(self) -> dict[str, str]:
+        """Return the image's own variables, those that name the user, and those the administrator allows."""
+        own: Mapping[str, str] = self._image.variables if self._image is not None else {}
+        given = allowed_variables(self.env_allow, base=())
+        return {"LANG": "C.UTF-8", **own, **given, **self.settings.variables()}
