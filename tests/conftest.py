@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from harness.engine import IMAGE, OwnEngine, needs_engine
 from harness.server import LiveServer
 from jupyter_server.serverapp import ServerApp
 from tornado.httpclient import HTTPResponse
@@ -82,3 +83,15 @@ def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServ
     server = LiveServer(tmp_path_factory.mktemp("shared"), "--EnvironmentRegistry.allow_create=False")
     yield server
     server.stop(signal.SIGTERM)
+
+
+@pytest.fixture(scope="session")
+def own_engine() -> Iterator[OwnEngine]:
+    """An engine with the test's image."""
+    needs_engine()
+    engine = OwnEngine()
+    try:
+        engine.add_image(IMAGE)
+        yield engine
+    finally:
+        engine.stop()

@@ -18,7 +18,8 @@ from typing import Any
 
 import pytest
 from harness.backends import Backend
-from harness.cases import KERNEL, PLACES, Case, all_cases
+from harness.cases import CONTAINER, KERNEL, OWN, PLACES, Case, all_cases
+from harness.containers import Containers
 from harness.contract import check_files, check_readings, check_result
 from harness.library import Library
 from harness.rest import Rest
@@ -103,13 +104,18 @@ def _warm(server: LiveServer, environment: str) -> None:
 
 @pytest.fixture
 def place(
-    tmp_path: Path, server: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    server: Callable[[str], Any],
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> Callable[[str], Backend]:
     """Open the place of that name."""
     temporary = tmp_path / "tmp"
     temporary.mkdir()
 
     def open_place(name: str) -> Backend:
+        if name == CONTAINER:
+            return Containers(tmp_path, request.getfixturevalue("own_engine"))
         if name == "library":
             monkeypatch.setattr("tempfile.tempdir", str(temporary))
             return Library(tmp_path, temporary)
@@ -168,12 +174,15 @@ async def _run_copies(case: Case, where: Backend, path: str) -> None:
 
 def test_every_case_says_what_it_is_about_and_runs_in_every_environment() -> None:
     assert len(set(_parameter_names())) == len(_parameter_names())
-    in_kernel = {case.name for case in CASES if case.places == (KERNEL,)}
+    own = {(case.name, place) for case in CASES for place in OWN if case.places == (place,)}
     for case in CASES:
         assert case.says.endswith("."), case.name
         places = set(case.places)
-        assert places >= {"local", "venv"} or places in ({"limited", "limited-venv"}, {KERNEL}), case.name
-        assert case.name in in_kernel or case.not_in_kernel.endswith("."), case.name
+        if places in ({KERNEL}, {CONTAINER}):
+            continue
+        assert places >= {"local", "venv"} or places == {"limited", "limited-venv"}, case.name
+        for place in OWN if "library" in places else (KERNEL,):
+            assert (case.name, place) in own or case.not_in[place].endswith("."), case.name
 
 
 def _parameter_names() -> list[str]:

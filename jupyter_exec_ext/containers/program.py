@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import io
 import tarfile
+import uuid
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -34,53 +35,55 @@ class ProgramVolume:
     Parameters
     ----------
     engine : Engine
-    server : str
-        The server's id: another one's end does not take the volume away from us.
+    server : str, optional
+        The server's id, or another of our own: another one's end does not take the volume away from us.
     """
 
-    def __init__(self, engine: Engine, server: str) -> None:
-        self._engine, self._server = engine, server
-        self._making = asyncio.Lock()
-        self._made = False
+    def __init__(self, engine: Engine, server: str | None = None) -> None:
+        self.server = server or uuid.uuid4().hex[:12]
+        self._engine = engine
+        self._changing = asyncio.Lock()
+        self._holders = 0
 
     @property
     def name(self) -> str:
         """What the engine calls it."""
-        return f"jupyter-exec-{self._server}-{hashlib.sha256(_archive()).hexdigest()[:12]}"
+        return f"jupyter-exec-{self.server}-{hashlib.sha256(_archive()).hexdigest()[:12]}"
 
-    async def get(self, image: str) -> str:
-        """Return its name, made where it is not there.
+    async def take(self, image: str) -> str:
+        """Return its name, made by the first who takes it; each gives it back in the end.
 
         Parameters
         ----------
         image : str
             Any image: the engine reaches a volume only by a container, which is never started.
         """
-        async with self._making:
-            if not self._made:
+        async with self._changing:
+            if not self._holders:
                 await self._engine.call(lambda client: self._make(client, image))
-                self._made = True
+            self._holders += 1
         return self.name
 
+    async def give_back(self) -> None:
+        """The last who does so removes it; what an engine keeps that is away is removed at the next start."""
+        async with self._changing:
+            self._holders -= 1
+            if not self._holders:
+                with contextlib.suppress(ExecError):
+                    await self._engine.call(lambda client: client.remove_volume(self.name))
+
     def _make(self, client: Any, image: str) -> None:
-        client.create_volume(self.name, labels=labels(self._server))
+        client.create_volume(self.name, labels=labels(self.server))
         mount = client.create_host_config(
             binds={self.name: {"bind": PROGRAM, "mode": "rw"}}, network_mode="none"
         )
         made = client.create_container(
-            image, command=["-"], entrypoint="", host_config=mount, labels=labels(self._server)
+            image, command=["-"], entrypoint="", host_config=mount, labels=labels(self.server)
         )
         try:
             client.put_archive(made["Id"], PROGRAM, _archive())
         finally:
             client.remove_container(made["Id"], v=True, force=True)
-
-    async def remove(self) -> None:
-        """Remove it; nothing happens where it is not there, or the engine is away."""
-        async with self._making:
-            self._made = False
-            with contextlib.suppress(ExecError):
-                await self._engine.call(lambda client: client.remove_volume(self.name))
 
 
 @lru_cache(maxsize=1)

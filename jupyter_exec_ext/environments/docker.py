@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from ..containers.engine import Engine
 from ..containers.images import Image, look_into
+from ..containers.program import ProgramVolume
 from ..containers.settings import ContainerSettings
 from ..errors import EnvironmentFailed, ExecError
 from ..languages import Language
@@ -30,6 +31,8 @@ class DockerPythonEnvironment(PythonEnvironment):
         Else the one that is found as Docker's command finds it.
     settings : ContainerSettings, optional
         What its containers may do.
+    program : ProgramVolume, optional
+        The supervisor on that engine, which environments of one server share.
     options
         As `PythonEnvironment`. `env_allow` names variables of the server that blocks get; without it they
         get none of them.
@@ -45,12 +48,14 @@ class DockerPythonEnvironment(PythonEnvironment):
         *,
         engine: Engine | None = None,
         settings: ContainerSettings | None = None,
+        program: ProgramVolume | None = None,
         **options: Any,
     ) -> None:
         super().__init__(name, **options)
         self.image_name = image
         self.engine = engine or Engine()
         self.settings = settings or ContainerSettings()
+        self.program = program or ProgramVolume(self.engine)
         self._image: Image | None = None
         self._reason: str | None = "Nobody has looked for its image yet; prepare it."
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import uuid
 from pathlib import Path
 from typing import Any
 
 from ..containers.images import Image
 from ..containers.labels import labels
-from ..containers.program import MAIN, ProgramVolume
+from ..containers.program import MAIN
 from ..containers.settings import PRIVATE, WORKSPACE
 from ..containers.stream import ContainerProcess
 from ..environments.base import PythonEnvironment
@@ -36,8 +35,6 @@ class DockerCommandLineCodeExecutor(CommandLineCodeExecutor):
     environment : DockerPythonEnvironment
     workspace, private
         Not used: code runs in the container's own workspace, which goes with it.
-    server : str, optional
-        Who makes the container, for its label: by it is found what a killed server has left.
     session : str, optional
         Whose it is, for its label.
     output_limit, grace, fork
@@ -52,7 +49,6 @@ class DockerCommandLineCodeExecutor(CommandLineCodeExecutor):
         workspace: str | os.PathLike[str] | None = None,
         private: str | os.PathLike[str] | None = None,
         *,
-        server: str | None = None,
         session: str = "",
         output_limit: int = OUTPUT_LIMIT,
         grace: tuple[float, float] = GRACE,
@@ -66,8 +62,8 @@ class DockerCommandLineCodeExecutor(CommandLineCodeExecutor):
         super().__init__(environment, os.curdir, output_limit=output_limit, grace=grace, fork=fork)
         self.workspace = Path(WORKSPACE)
         self.container_bytes = environment.settings.memory_bytes
-        self._server, self._session = server or uuid.uuid4().hex[:12], session
-        self._program: ProgramVolume | None = None
+        self._session = session
+        self._volume: str | None = None
         self._container: str | None = None
 
     @classmethod
@@ -88,11 +84,10 @@ class DockerCommandLineCodeExecutor(CommandLineCodeExecutor):
     async def _connect(self, private: Path) -> SupervisorClient:
         image = await self.environment.image()
         python = self.environment.get_executable()
-        if self._program is None:
-            self._program = ProgramVolume(self.environment.engine, self._server)
-        volume = await self._program.get(image.id)
+        if self._volume is None:
+            self._volume = await self.environment.program.take(image.id)
         self.variables = self.environment.variables()
-        await self._make(image, volume, [python, "-u", MAIN, json.dumps(self._config(private))])
+        await self._make(image, self._volume, [python, "-u", MAIN, json.dumps(self._config(private))])
         process = await ContainerProcess.start(self.environment.engine, str(self._container))
         return await SupervisorClient.over(process)
 
@@ -115,7 +110,7 @@ class DockerCommandLineCodeExecutor(CommandLineCodeExecutor):
                 user=settings.user,
                 working_dir=WORKSPACE,
                 environment=variables,
-                labels=labels(self._server, self._session),
+                labels=labels(self.environment.program.server, self._session),
                 healthcheck={"test": ["NONE"]},
                 stdin_open=True,
                 host_config=client.create_host_config(**settings.host_config(volume, image.volumes)),
@@ -156,6 +151,6 @@ class DockerCommandLineCodeExecutor(CommandLineCodeExecutor):
     async def stop(self) -> None:
         """End whatever runs, and remove the container and what else we put on the engine."""
         await super().stop()
-        if self._program is not None:
-            with contextlib.suppress(ExecError):
-                await self._program.remove()
+        if self._volume is not None:
+            self._volume = None
+            await self.environment.program.give_back()

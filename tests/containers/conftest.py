@@ -7,26 +7,15 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
-from harness.engine import IMAGE, OwnEngine, needs_engine
+from harness.engine import IMAGE, OwnEngine
 
 from jupyter_exec_ext.containers.engine import Engine
+from jupyter_exec_ext.containers.program import ProgramVolume
 from jupyter_exec_ext.containers.settings import ContainerSettings
 from jupyter_exec_ext.environments.docker import DockerPythonEnvironment
 from jupyter_exec_ext.executors.docker import DockerCommandLineCodeExecutor
 
 Make = Callable[..., Awaitable[DockerCommandLineCodeExecutor]]
-
-
-@pytest.fixture(scope="session")
-def own_engine() -> Iterator[OwnEngine]:
-    """An engine with the test's image."""
-    needs_engine()
-    engine = OwnEngine()
-    try:
-        engine.add_image(IMAGE)
-        yield engine
-    finally:
-        engine.stop()
 
 
 @pytest.fixture
@@ -45,8 +34,9 @@ def make(jp_asyncio_loop: Any, engine: Engine) -> Any:
 
     async def start(image: str = IMAGE, **options: Any) -> DockerCommandLineCodeExecutor:
         settings = ContainerSettings(**options.pop("settings", {}))
+        program = ProgramVolume(engine, options.pop("server", None))
         own = {name: options.pop(name) for name in ("preload", "limits", "env_allow") if name in options}
-        environment = DockerPythonEnvironment(image, engine=engine, settings=settings, **own)
+        environment = DockerPythonEnvironment(image, engine=engine, settings=settings, program=program, **own)
         executor = DockerCommandLineCodeExecutor(environment, **options)
         await stack.enter_async_context(executor)
         return executor

@@ -9,17 +9,18 @@ from typing import Any
 
 import yaml
 
-__all__ = ["KERNEL", "PLACES", "Case", "Expectation", "all_cases"]
+__all__ = ["CONTAINER", "KERNEL", "OWN", "PLACES", "Case", "Expectation", "all_cases"]
 
 FOLDER = Path(__file__).parents[1] / "cases"
 
-#: The place in which a case may expect something else, or may not run at all: see `Case`.
-KERNEL = "kernel"
+#: The places in which a case may expect something else, or may not run at all: see `Case`.
+KERNEL, CONTAINER = OWN = ("kernel", "container")
 
 #: Where a case runs. ``library`` is the executor without a server; in ``subreaper`` there are no
 #: PID namespaces for runs; in ``limited`` and ``limited-venv`` runs have limits; in ``kernel`` the
-#: blocks are cells of a fresh kernel of IPython.
-PLACES = ("local", "venv", "library", "subreaper", "limited", "limited-venv", KERNEL)
+#: blocks are cells of a fresh kernel of IPython; in ``container`` the executor without a server has a
+#: container, for each case that runs in ``library``.
+PLACES = ("local", "venv", "library", "subreaper", "limited", "limited-venv", KERNEL, CONTAINER)
 _USUAL = ("local", "venv", "library")
 
 _LANGUAGES = {".py": "python", ".sh": "bash", ".js": "javascript", ".html": "html"}
@@ -87,10 +88,10 @@ class Case:
         ``printed``: a text; ``do``: what then happens, which is ``cancel`` or ``interrupt``.
     answers : tuple of str
         What is answered to the program's questions.
-    not_in_kernel : str
-        Why it makes no sense in a kernel, in a sentence; empty where it runs there. In ``expect.yaml`` it
-        is ``kernel``, which is otherwise what is different in a kernel: everything that can be written
-        there, ``expect`` item by item.
+    not_in : dict
+        Of `OWN`, where it makes no sense, and why, in a sentence. In ``expect.yaml`` that is said under the
+        place's name, which is otherwise what is different there: everything that can be written, ``expect``
+        item by item.
     """
 
     name: str
@@ -102,7 +103,7 @@ class Case:
     copies: int = 1
     when: Mapping[str, str] = field(default_factory=dict)
     answers: tuple[str, ...] = ()
-    not_in_kernel: str = ""
+    not_in: Mapping[str, str] = field(default_factory=dict)
 
     def request_of(self, copy: int) -> dict[str, Any]:
         """The request of one of the copies."""
@@ -121,16 +122,17 @@ def _read(folder: Path) -> Iterator[Case]:
     variants = data.pop("variants", {"": {}})
     for variant, change in variants.items():
         name, merged = f"{folder.name}-{variant}".rstrip("-"), _merged(data, change)
-        kernel = merged.pop(KERNEL, {})
-        reason = kernel if isinstance(kernel, str) else ""
-        yield _case(folder, name, {**merged, "not_in_kernel": reason})
-        if not reason:
-            yield _case(folder, name, {**_merged(merged, kernel), "places": [KERNEL]})
+        different = {place: merged.pop(place, {}) for place in OWN}
+        reasons = {place: said for place, said in different.items() if isinstance(said, str)}
+        yield _case(folder, name, {**merged, "not_in": reasons})
+        for place in different.keys() - reasons:
+            if place == KERNEL or "library" in merged.get("places", _USUAL):
+                yield _case(folder, name, {**_merged(merged, different[place]), "places": [place]})
 
 
 def _merged(data: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
     """The data with the change; what is expected, and what is said of the kernel, item by item."""
-    both = [key for key in ("expect", KERNEL) if isinstance(data.get(key), dict) and key in change]
+    both = [key for key in ("expect", *OWN) if isinstance(data.get(key), dict) and key in change]
     nested = {key: _merged(data[key], change[key]) for key in both if isinstance(change[key], dict)}
     return {**data, **change, **nested}
 

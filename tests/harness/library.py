@@ -15,6 +15,7 @@ from jupyter_exec_ext.environments.system import SystemPythonEnvironment
 from jupyter_exec_ext.errors import ExecError, InvalidRequest, NotFound, Refused
 from jupyter_exec_ext.events import Event, Transcript
 from jupyter_exec_ext.executors.base import RunOptions
+from jupyter_exec_ext.executors.commandline import CommandLineCodeExecutor
 from jupyter_exec_ext.executors.local import LocalCommandLineCodeExecutor
 from jupyter_exec_ext.models import CodeBlock
 
@@ -22,7 +23,7 @@ from .backends import NEXT, Result
 from .cases import Case
 from .watch import Census, OwnMeter
 
-__all__ = ["Library"]
+__all__ = ["Library", "LibrarySession"]
 
 
 class Library:
@@ -62,7 +63,7 @@ class Library:
 class LibrarySession:
     """One executor."""
 
-    def __init__(self, executor: LocalCommandLineCodeExecutor) -> None:
+    def __init__(self, executor: CommandLineCodeExecutor) -> None:
         self._executor = executor
 
     async def run(self, case: Case, copy: int) -> Result:
