@@ -37,7 +37,7 @@ class ExecApp(ExtensionApp):
     """Runs code blocks in the environment their user picks, below ``api/exec``.
 
     Its own traits are the limits of REST; those of the parts are on the classes they concern:
-    `ExecutionManager`, `EnvironmentRegistry`, `EventLog` and `KernelPool`.
+    `ExecutionManager`, `EnvironmentRegistry`, `ContainerEnvironments`, `EventLog` and `KernelPool`.
     """
 
     name = "jupyter_exec_ext"
@@ -129,6 +129,7 @@ class ExecApp(ExtensionApp):
 
     async def _start_parts(self, serverapp: ServerApp) -> None:
         from . import metrics
+        from .environments.containers import ContainerEnvironments
         from .environments.registry import EnvironmentRegistry
         from .executors.factory import CodeExecutorFactory
         from .kernels.client import JupyterClient
@@ -144,9 +145,11 @@ class ExecApp(ExtensionApp):
         lease = Lease()
         lease.acquire()
         self._parts.callback(lease.release)
-        # What the sessions of a killed server have left.
+        # What the sessions of killed servers have left.
         folder = connection_folder(serverapp.kernel_manager)
-        await asyncio.to_thread(lease.sweep, partial(end_leftovers, connections=folder, logger=self.log))
+        dead = await asyncio.to_thread(
+            lease.sweep, partial(end_leftovers, connections=folder, logger=self.log)
+        )
         log = EventLog(parent=self)
         self.registry = EnvironmentRegistry(parent=self, root_dir=serverapp.root_dir)
         self._parts.push_async_callback(self.registry.stop)
@@ -165,6 +168,11 @@ class ExecApp(ExtensionApp):
         self._parts.push_async_callback(specs.stop)
         specs.start()
         self.registry.kernelspecs = specs.found
+        containers = ContainerEnvironments(parent=self, server=lease.id, options=self.registry.options_of)
+        self._parts.push_async_callback(containers.stop)
+        containers.on_change = self.registry.refresh
+        self.registry.containers = containers.found
+        containers.start(dead)
         self.pool = KernelPool(parent=self, client=kernels, find=self.registry.get, folder=serverapp.root_dir)
         self._parts.push_async_callback(self.pool.stop)
         metrics.watch_pool(self.pool)
@@ -236,16 +244,17 @@ class ExecApp(ExtensionApp):
 
 
 def _configurable_parts() -> list[type[Any]]:
+    from .environments.containers import ContainerEnvironments
     from .environments.registry import EnvironmentRegistry
     from .kernels.pool import KernelPool
     from .log import EventLog
     from .manager import ExecutionManager
 
-    return [ExecutionManager, EnvironmentRegistry, EventLog, KernelPool]
+    return [ExecutionManager, EnvironmentRegistry, ContainerEnvironments, EventLog, KernelPool]
 
 
 def _import_parts() -> None:
     from . import manager, notices  # noqa: F401
-    from .environments import registry  # noqa: F401
+    from .environments import containers, registry  # noqa: F401
     from .executors import factory  # noqa: F401
     from .kernels import client, leftovers  # noqa: F401

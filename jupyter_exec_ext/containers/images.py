@@ -47,8 +47,10 @@ class Image:
     volumes: tuple[str, ...]
 
 
-async def look_into(engine: Engine, name: str, table: Mapping[str, Language]) -> Image:
-    """Find out what an image offers; it is never pulled.
+async def look_into(
+    engine: Engine, name: str, table: Mapping[str, Language], known: Image | None = None
+) -> Image:
+    """Find out what an image offers; it is never pulled. `known` is returned where it is still that one.
 
     Raises
     ------
@@ -56,15 +58,17 @@ async def look_into(engine: Engine, name: str, table: Mapping[str, Language]) ->
         The image is not there, or the engine is away.
     """
     try:
-        return await engine.call(lambda client: _look(client, name, table), deadline=30.0)
+        return await engine.call(lambda client: _look(client, name, table, known), deadline=30.0)
     except NotFound:
         raise EnvironmentFailed(
             f"The image {name} is not on the container engine; prepare the environment, or pull the image."
         ) from None
 
 
-def _look(client: Any, name: str, table: Mapping[str, Language]) -> Image:
+def _look(client: Any, name: str, table: Mapping[str, Language], known: Image | None) -> Image:
     found = client.inspect_image(name)
+    if known is not None and known.id == found["Id"]:
+        return known
     config = found.get("Config") or {}
     variables = dict(entry.partition("=")[::2] for entry in config.get("Env") or [])
     # A container that is never started: the engine looks through its files for us.

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import supervisor
-from ..errors import ExecError
+from ..errors import EnvironmentFailed, NotFound
 from .engine import Engine
 from .labels import labels
 from .settings import PROGRAM
@@ -44,6 +44,8 @@ class ProgramVolume:
         self._engine = engine
         self._changing = asyncio.Lock()
         self._holders = 0
+        #: Whether it could not be removed.
+        self.left = False
 
     @property
     def name(self) -> str:
@@ -69,8 +71,11 @@ class ProgramVolume:
         async with self._changing:
             self._holders -= 1
             if not self._holders:
-                with contextlib.suppress(ExecError):
-                    await self._engine.call(lambda client: client.remove_volume(self.name))
+                self.left = True
+                with contextlib.suppress(EnvironmentFailed):
+                    with contextlib.suppress(NotFound):
+                        await self._engine.call(lambda client: client.remove_volume(self.name))
+                    self.left = False
 
     def _make(self, client: Any, image: str) -> None:
         client.create_volume(self.name, labels=labels(self.server))

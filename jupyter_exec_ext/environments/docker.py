@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -9,10 +10,10 @@ from ..containers.engine import Engine
 from ..containers.images import Image, look_into
 from ..containers.program import ProgramVolume
 from ..containers.settings import ContainerSettings
-from ..errors import EnvironmentFailed, ExecError
+from ..errors import EnvironmentFailed, ExecError, NotFound
 from ..languages import Language
 from ..models import Isolation, Kind
-from .base import Progress, PythonEnvironment
+from .base import EnvironmentStatus, Progress, PythonEnvironment
 from .variables import allowed_variables
 
 __all__ = ["DockerPythonEnvironment"]
@@ -57,29 +58,53 @@ class DockerPythonEnvironment(PythonEnvironment):
         self.settings = settings or ContainerSettings()
         self.program = program or ProgramVolume(self.engine)
         self._image: Image | None = None
-        self._reason: str | None = "Nobody has looked for its image yet; prepare it."
+        #: Why it cannot be used; empty before anybody has looked.
+        self._reason: str | None = ""
+        #: Containers that are still to be removed.
+        self.left: set[str] = set()
 
     async def prepare(self, progress: Progress | None = None) -> None:
         """Find out what the image offers. Raises `EnvironmentFailed` where it or the engine is not there."""
         if progress is not None:
             progress(f"looking into the image {self.image_name}", 0, 1)
-        await self.image()
+        await self.look()
+
+    async def look(self) -> Image:
+        """Find out whether the image is there, and, where it is another than last time, what it offers.
+
+        Raises `EnvironmentFailed` with the reason, which `reason` then is, too.
+        """
+        try:
+            image = await look_into(self.engine, self.image_name, self._table, self._image)
+        except ExecError as error:
+            self._reason = error.message
+            raise
+        self._image, self._reason = image, None
+        for container in self.left.copy():
+            await self.discard(container)
+        return image
+
+    async def discard(self, container: str) -> None:
+        """Remove a container; where the engine is away, once a look has found it again."""
+        self.left.add(container)
+        with contextlib.suppress(EnvironmentFailed):
+            with contextlib.suppress(NotFound):
+                await self.engine.call(lambda client: client.remove_container(container, v=True, force=True))
+            self.left.discard(container)
 
     async def image(self) -> Image:
         """Return what the image offers, found out once. Raises `EnvironmentFailed`."""
-        if self._image is None:
-            try:
-                self._image = await look_into(self.engine, self.image_name, self._table)
-            except ExecError as error:
-                self._reason = error.message
-                raise
-            self._reason = None
-        return self._image
+        return self._image or await self.look()
+
+    @property
+    def status(self) -> EnvironmentStatus:
+        """``preparing`` until somebody has looked; then whether the last look has found it."""
+        return "preparing" if self._reason == "" else super().status
 
     @property
     def reason(self) -> str | None:
         """Why it cannot run anything, as far as it is known."""
-        return self._reason
+        return self._reason or None
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -92,7 +117,7 @@ class DockerPythonEnvironment(PythonEnvironment):
     def get_executable(self) -> str:
         """Return the path of the image's Python."""
         if self._image is None:
-            raise EnvironmentFailed(self._reason or f"{self.name} has not been prepared.")
+            raise self._unknown()
         if self._image.python is None:
             raise EnvironmentFailed(f"The image {self.image_name} has no Python, which runs the blocks.")
         return self._image.python
@@ -104,8 +129,11 @@ class DockerPythonEnvironment(PythonEnvironment):
     def language(self, name: str) -> Language:
         """As `PythonEnvironment`; raises `EnvironmentFailed` before anybody has looked into the image."""
         if self._image is None:
-            raise EnvironmentFailed(self._reason or f"{self.name} has not been prepared.")
+            raise self._unknown()
         return super().language(name)
+
+    def _unknown(self) -> EnvironmentFailed:
+        return EnvironmentFailed(self._reason or f"Nobody has looked into the image {self.image_name} yet.")
 
     def variables(self) -> dict[str, str]:
         """Return the image's own variables, those that name the user, and those the administrator allows."""

@@ -52,6 +52,8 @@ class EnvironmentRegistry(EnvironmentSettings):
         self.vacated: Callable[[str], Awaitable[Any]] = lambda name: asyncio.sleep(0)
         #: The kernelspecs that there are, by name; the application sets it.
         self.kernelspecs: Callable[[], Mapping[str, Mapping[str, Any]]] = dict
+        #: The container environments that there are, by name; the application sets it.
+        self.containers: Callable[[], Mapping[str, PythonEnvironment]] = dict
         #: What stop can promise on the command line; the application sets it once it knows.
         self.guarantee: str | None = None
         self._store = CreatedEnvironments(Path(self.data_dir))
@@ -59,7 +61,7 @@ class EnvironmentRegistry(EnvironmentSettings):
         self.usage = Usage(Path(self.data_dir))
         self._discovery = self._make_discovery()
         self._known: dict[str, PythonEnvironment] = {}
-        self._local = SystemPythonEnvironment(**self._options("local"))
+        self._local = SystemPythonEnvironment(**self.options_of("local"))
         self._watching: asyncio.Task[None] | None = None
         self._maker = EnvironmentMaker(
             self._store,
@@ -147,6 +149,7 @@ class EnvironmentRegistry(EnvironmentSettings):
                 found[name] = self._discovered(name, prefix)
         for label, spec in self.kernelspecs().items():
             found[f"kernel:{label}"] = self._kernel(f"kernel:{label}", spec)
+        found.update(self.containers())
         self._known = {name: environment for name, environment in found.items() if self._allowed(name)}
         self._changes.look({name: environment.status for name, environment in self._known.items()})
 
@@ -158,14 +161,14 @@ class EnvironmentRegistry(EnvironmentSettings):
         if isinstance(known, VenvPythonEnvironment) and known.recipe is None and known.prefix == prefix:
             return known
         return VenvPythonEnvironment(
-            name, prefix, **{**self._options(name), "display_name": title_of(name, prefix)}
+            name, prefix, **{**self.options_of(name), "display_name": title_of(name, prefix)}
         )
 
     def _kernel(self, name: str, found: Mapping[str, Any]) -> PythonEnvironment:
         known = self._known.get(name)
         if isinstance(known, KernelEnvironment) and known.found == found:
             return known
-        return KernelEnvironment(name, found, **self._options(name))
+        return KernelEnvironment(name, found, **self.options_of(name))
 
     def _furnish(self, record: Record, prefix: Path, recipe: Recipe) -> VenvPythonEnvironment:
         return VenvPythonEnvironment(
@@ -174,7 +177,7 @@ class EnvironmentRegistry(EnvironmentSettings):
             recipe=recipe,
             installer=self.installer,
             folder=Path(self.root_dir) if self.root_dir else None,
-            **self._options(record.name, record),
+            **self.options_of(record.name, record),
         )
 
     # ---- creating and removing
@@ -239,6 +242,10 @@ class EnvironmentRegistry(EnvironmentSettings):
             preparation = Preparation()
             preparation.end(environment.status, environment.reason)
         return preparation.read(since)
+
+    def refresh(self) -> None:
+        """Notice now what has changed: somebody knows that something has."""
+        self._refresh(0.0)
 
     async def stop(self) -> None:
         """Look no further; break off what is being prepared, and wait until nothing of it is left."""

@@ -83,7 +83,7 @@ class EnvironmentSettings(LoggingConfigurable):
         except (ValueError, TypeError) as error:
             raise TraitError(f"EnvironmentRegistry.extra_languages or policies: {error}") from error
 
-    def _options(self, name: str, record: Record | None = None) -> dict[str, Any]:
+    def options_of(self, name: str, record: Record | None = None) -> dict[str, Any]:
         """Return what the configuration says about that environment."""
         given = self.limits.get(name, self.limits.get("*", {}))
         try:

@@ -8,7 +8,7 @@ import os
 import tempfile
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from ..blocks import file_name_of
 from ..environments.base import PythonEnvironment
@@ -75,7 +75,8 @@ class CommandLineCodeExecutor(WorkspaceFiles, CodeExecutor):
         #: The memory of the container it runs in, if it runs in one.
         self.container_bytes: int | None = None
         self.environment = environment
-        self.workspace = real_folder(workspace)
+        #: Where code runs, as it is called there.
+        self.workspace: PurePath = real_folder(workspace)
         self.output_limit, self.grace, self.fork = output_limit, grace, fork
         self._private = real_above(private) if private is not None else None
         self._own_private = private is None
@@ -128,7 +129,7 @@ class CommandLineCodeExecutor(WorkspaceFiles, CodeExecutor):
 
     def shared_file(self, name: str) -> Path | None:
         """The file that other sessions would meet under that name; None where each has its own."""
-        return self.workspace / name
+        return Path(self.workspace, name)
 
     async def _remove_private(self) -> None:
         """Remove the private directory where it is our own."""

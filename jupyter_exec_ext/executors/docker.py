@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..containers.images import Image
@@ -33,8 +32,10 @@ class DockerCommandLineCodeExecutor(CommandLineCodeExecutor):
     Parameters
     ----------
     environment : DockerPythonEnvironment
-    workspace, private
+    workspace
         Not used: code runs in the container's own workspace, which goes with it.
+    private
+        Not used, except that its name is that of the session, where none is given.
     session : str, optional
         Whose it is, for its label.
     output_limit, grace, fork
@@ -60,9 +61,9 @@ class DockerCommandLineCodeExecutor(CommandLineCodeExecutor):
                 field="environment",
             )
         super().__init__(environment, os.curdir, output_limit=output_limit, grace=grace, fork=fork)
-        self.workspace = Path(WORKSPACE)
+        self.workspace = PurePosixPath(WORKSPACE)
         self.container_bytes = environment.settings.memory_bytes
-        self._session = session
+        self._session = session or Path(private or "").name
         self._volume: str | None = None
         self._container: str | None = None
 
@@ -141,12 +142,8 @@ class DockerCommandLineCodeExecutor(CommandLineCodeExecutor):
     async def _end(self) -> None:
         await super()._end()
         if self._container is not None:
-            container = self._container
-            with contextlib.suppress(NotFound):
-                await self.environment.engine.call(
-                    lambda client: client.remove_container(container, v=True, force=True)
-                )
-            self._container = None
+            container, self._container = self._container, None
+            await self.environment.discard(container)
 
     async def stop(self) -> None:
         """End whatever runs, and remove the container and what else we put on the engine."""

@@ -58,8 +58,7 @@ class LocalCommandLineCodeExecutor(CommandLineCodeExecutor):
         self._namespace, self._portable = namespace and not portable, portable
 
     async def _connect(self, private: Path) -> SupervisorClient:
-        if not self.workspace.is_dir():
-            raise EnvironmentFailed(f"The working directory {self.workspace} is gone; choose another path.")
+        self._check_workspace()
         python = self.environment.get_executable()
         kept = await containment(namespace=self._namespace)
         config = {
@@ -78,6 +77,10 @@ class LocalCommandLineCodeExecutor(CommandLineCodeExecutor):
         )
         self._warn_of(client.ready)
         return client
+
+    def _check_workspace(self) -> None:
+        if not os.path.isdir(self.workspace):
+            raise EnvironmentFailed(f"The working directory {self.workspace} is gone; choose another path.")
 
     def _warn_of(self, ready: Ready) -> None:
         """Warn of what is wrong with preloaded modules: once, since every session would say the same."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 __all__ = ["FaultyProxy"]
@@ -30,6 +31,7 @@ class FaultyProxy:
         self.hangs = False  #: Whether new connections are taken and never answered.
         self.fails = False  #: Whether each request is answered with 500.
         self._open: set[socket.socket] = set()
+        self._hanging: set[socket.socket] = set()
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(path))
         self._listener.listen(64)
@@ -39,6 +41,8 @@ class FaultyProxy:
         """Break every connection that there is."""
         for sock in list(self._open):
             self._end(sock)
+            if sock in self._hanging:
+                sock.close()
 
     def close(self) -> None:
         """End it."""
@@ -54,6 +58,7 @@ class FaultyProxy:
                 return
             self._open.add(client)
             if self.hangs:
+                self._hanging.add(client)
                 continue
             self._start(self._refuse if self.fails else self._connect, client)
 
@@ -67,8 +72,11 @@ class FaultyProxy:
         engine = socket.socket(socket.AF_UNIX)
         engine.connect(self._target)
         self._open.add(engine)
-        self._start(self._pass_on, client, engine)
-        self._pass_on(engine, client)
+        with client, engine:
+            there = self._start(self._pass_on, client, engine)
+            self._pass_on(engine, client)
+            there.join()
+        self._open -= {client, engine}
 
     def _pass_on(self, source: socket.socket, sink: socket.socket) -> None:
         """Until the source ends; then the sink is told so, and the other half goes on."""
@@ -88,5 +96,7 @@ class FaultyProxy:
             pass  # it has ended
 
     @staticmethod
-    def _start(work: object, *arguments: object) -> None:
-        threading.Thread(target=work, args=arguments, daemon=True).start()  # type: ignore[arg-type]
+    def _start(work: Callable[..., None], *arguments: object) -> threading.Thread:
+        thread = threading.Thread(target=work, args=arguments, daemon=True)
+        thread.start()
+        return thread
