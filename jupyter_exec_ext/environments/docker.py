@@ -80,17 +80,23 @@ class DockerPythonEnvironment(PythonEnvironment):
             self._reason = error.message
             raise
         self._image, self._reason = image, None
-        for container in self.left.copy():
-            await self.discard(container)
+        await self._clear()
         return image
 
     async def discard(self, container: str) -> None:
-        """Remove a container; where the engine is away, once a look has found it again."""
+        """Remove a container, and what could not be removed before; where the engine is away, later."""
         self.left.add(container)
         with contextlib.suppress(EnvironmentFailed):
+            await self._clear()
+
+    async def _clear(self) -> None:
+        for container in self.left.copy():
             with contextlib.suppress(NotFound):
-                await self.engine.call(lambda client: client.remove_container(container, v=True, force=True))
+                await self._remove(container)
             self.left.discard(container)
+
+    async def _remove(self, container: str) -> None:
+        await self.engine.call(lambda client: client.remove_container(container, v=True, force=True))
 
     async def image(self) -> Image:
         """Return what the image offers, found out once. Raises `EnvironmentFailed`."""
