@@ -1,7 +1,8 @@
 """Measure the targets of the design, as ratios in one run on one machine.
 
-    python -m benchmarks [--ag2] [--write]
+    python -m benchmarks [--containers] [--ag2] [--write]
 
+``--containers`` measures containers, too, on an engine that it starts and stops (as root, with dockerd);
 ``--ag2`` installs ag2 0.14 into a virtual environment of its own (benchmarks/.cache) and measures
 it beside; ``--write`` writes the table to benchmarks/results.md.
 """
@@ -27,6 +28,7 @@ from jupyter_exec_ext.environments.system import SystemPythonEnvironment
 from jupyter_exec_ext.executors.local import LocalCommandLineCodeExecutor
 from jupyter_exec_ext.models import CodeBlock
 
+from .containers import container_rows
 from .kernels import kernel_rows
 from .peers import ag2_rows
 from .pool import kernel_rest_row, pool_row
@@ -174,6 +176,9 @@ def start_row() -> Row:
 def main() -> None:
     """Measure everything, and print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
+    parser.add_argument(
+        "--containers", action="store_true", help="measure containers; needs root and dockerd"
+    )
     parser.add_argument("--ag2", action="store_true", help="measure ag2 0.14 beside; installs it")
     parser.add_argument("--write", action="store_true", help="write benchmarks/results.md")
     options = parser.parse_args()
@@ -183,6 +188,8 @@ def main() -> None:
         rows += [pool_row(client), kernel_rest_row(client)]
         rows += rest_rows(client, pid)
     rows.append(start_row())
+    if options.containers:
+        rows += container_rows()
     if options.ag2:
         rows += ag2_rows(HERE / ".cache")
     head = f"Load at the end: {os.getloadavg()[0]:.2f}, {os.cpu_count()} cores.\n"

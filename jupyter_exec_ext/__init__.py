@@ -15,7 +15,9 @@ from .version import __version__
 
 if TYPE_CHECKING:
     from .app import ExecApp
+    from .containers.settings import ContainerSettings
     from .environments.base import PythonEnvironment
+    from .environments.docker import DockerPythonEnvironment
     from .environments.registry import EnvironmentRegistry
     from .environments.system import SystemPythonEnvironment
     from .environments.venv import VenvPythonEnvironment
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     )
     from .events import Event, Outcome
     from .executors.base import CodeExecutor, CodeResult, RunOptions
+    from .executors.docker import DockerCommandLineCodeExecutor
     from .executors.factory import CodeExecutorFactory
     from .executors.local import LocalCommandLineCodeExecutor
     from .executors.routing import LanguageRouter
@@ -59,6 +62,9 @@ _MODULES = {
     "CodeExecutorFactory": "executors.factory",
     "CodeResult": "executors.base",
     "Conflict": "errors",
+    "ContainerSettings": "containers.settings",
+    "DockerCommandLineCodeExecutor": "executors.docker",
+    "DockerPythonEnvironment": "environments.docker",
     "Environment": "models",
     "EnvironmentFailed": "errors",
     "EnvironmentRegistry": "environments.registry",
@@ -98,6 +104,9 @@ __all__ = [
     "CodeExecutorFactory",
     "CodeResult",
     "Conflict",
+    "ContainerSettings",
+    "DockerCommandLineCodeExecutor",
+    "DockerPythonEnvironment",
     "Environment",
     "EnvironmentFailed",
     "EnvironmentRegistry",

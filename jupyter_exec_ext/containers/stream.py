@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import struct
 from typing import Any
 
-from ..errors import ExecError, NotFound
+from ..errors import EnvironmentFailed, ExecError, NotFound
 from .engine import Engine
 
 __all__ = ["ContainerProcess"]
@@ -55,6 +56,11 @@ class ContainerProcess:
         """Attach to a container that was made, and start it. Raises `EnvironmentFailed`."""
         channels = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
         attached = await engine.call(lambda client: client.attach_socket(container, channels))
+        if not isinstance(getattr(attached, "_sock", None), socket.socket):
+            attached.close()
+            raise EnvironmentFailed(
+                "An engine that is reached by TLS or ssh runs no blocks yet; use its own socket."
+            )
         attached._sock.setblocking(False)
         reader, writer = await asyncio.open_connection(sock=attached._sock, limit=2 * _PIECE)
         process = cls(engine, container, attached, reader, writer)

@@ -114,8 +114,10 @@ class DockerPythonEnvironment(PythonEnvironment):
 
     @property
     def spec(self) -> dict[str, Any]:
-        """The image, and what it offers where that is known."""
-        spec: dict[str, Any] = {"image": self.image_name, "user": self.settings.user}
+        """The image, what its containers may do, and what is known of it."""
+        spec: dict[str, Any] = {"image": self.image_name, "guarantee": "pid_namespace"}
+        for name in ("user", "network", "memory_bytes", "cpus", "pids"):
+            spec[name] = getattr(self.settings, name)
         if self._image is not None:
             spec.update(image_id=self._image.id, architecture=self._image.architecture)
         return spec

@@ -9,7 +9,7 @@ from .factory import CodeExecutorFactory
 __all__ = ["setting_names"]
 
 #: Arguments that the manager gives, and nobody else.
-_GIVEN = frozenset({"environment", "workspace", "private"})
+_GIVEN = frozenset({"environment", "workspace", "private", "session"})
 
 
 def setting_names(factory: CodeExecutorFactory) -> set[str]:
