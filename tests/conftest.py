@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness.server import LiveServer
+from harness.server import LINGER, LiveServer, room
 from jupyter_server.serverapp import ServerApp
 from tornado.httpclient import HTTPResponse
 
@@ -82,3 +82,20 @@ def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServ
     server = LiveServer(tmp_path_factory.mktemp("shared"), "--EnvironmentRegistry.allow_create=False")
     yield server
     server.stop(signal.SIGTERM)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., LiveServer]]:
+    """Start servers in rooms, one after the other in the same place."""
+    servers: list[LiveServer] = []
+
+    def start_one(*options: str) -> LiveServer:
+        home = tmp_path / "server"
+        prefix = room(home, seconds=120, linger=LINGER)
+        servers.append(LiveServer(home, *options, prefix=prefix))
+        return servers[-1]
+
+    yield start_one
+    for server in servers:
+        server.process.kill()
+        server.process.wait()
