@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 
 from jupyter_exec_ext.environments.system import SystemPythonEnvironment
+from jupyter_exec_ext.events import Event
+from jupyter_exec_ext.executors.base import RunOptions
 from jupyter_exec_ext.executors.local import LocalCommandLineCodeExecutor
+from jupyter_exec_ext.models import CodeBlock
 
 Make = Callable[..., Awaitable[LocalCommandLineCodeExecutor]]
 
@@ -43,3 +46,13 @@ async def aiter_of(*pieces: bytes) -> AsyncIterator[bytes]:
     """The pieces as a stream."""
     for piece in pieces:
         yield piece
+
+
+def block(code: str, language: str = "python") -> CodeBlock:
+    return CodeBlock(code=code, language=language)
+
+
+async def events_of(
+    executor: LocalCommandLineCodeExecutor, *blocks: CodeBlock, **options: Any
+) -> list[Event]:
+    return [event async for event in executor.run(blocks, RunOptions(**options))]

@@ -1,10 +1,9 @@
-"""pip in a shell's block prints only what went wrong, and no block's text is touched for that."""
+"""pip in a shell's block prints only what went wrong, unless somebody asks for more."""
 
 from __future__ import annotations
 
 import os
 import re
-import time
 import venv
 import zipfile
 from pathlib import Path
@@ -15,13 +14,9 @@ import pytest
 from jupyter_exec_ext.environments.system import SystemPythonEnvironment
 from jupyter_exec_ext.environments.variables import prepended
 from jupyter_exec_ext.environments.venv import VenvPythonEnvironment
-from jupyter_exec_ext.executors.base import RunOptions
-from jupyter_exec_ext.executors.local import LocalCommandLineCodeExecutor
-from jupyter_exec_ext.executors.quietpip import quiet_pip
-from jupyter_exec_ext.languages import LANGUAGES
-from jupyter_exec_ext.models import CodeBlock
 
 from .conftest import Make
+from .pips import output
 
 WHEEL = "tiny-1-py3-none-any.whl"
 
@@ -53,14 +48,6 @@ def packages(workspace: Path) -> None:
     (workspace / "broken" / "pyproject.toml").write_text(
         "[build-system]\nrequires = []\nbuild-backend = 'backend'\nbackend-path = ['.']\n"
     )
-
-
-async def output(
-    executor: LocalCommandLineCodeExecutor, code: str, language: str = "bash", **env: str
-) -> tuple[str, int | None]:
-    block = CodeBlock(code=code, language=language)
-    result = await executor.execute_code_blocks([block], RunOptions(env={"PIP_NO_INDEX": "1", **env}))
-    return result.output, result.exit_code
 
 
 def pip(what: str) -> str:
@@ -236,67 +223,3 @@ async def test_a_pip_that_takes_no_number_is_told_none(make: Make, tmp_path: Pat
         executor = await make(VenvPythonEnvironment("venv:old", prefix))
         assert (len((await output(executor, code))[0]) > 1) is told, version
         (folder / f"pip-{version}.dist-info").rmdir()
-
-
-@pytest.mark.parametrize(
-    ("code", "expected"),
-    [
-        ("pip install a; python -m pip install b", {"PIP_QUIET": "2"}),
-        ("pip install a; pip list", {}),
-        ("pip --no-cache-dir install a", {}),
-        ("pip install -q a", {}),
-    ],
-)
-def test_where_pip_reads_no_such_folder_only_what_asks_for_nothing_else_is_silent(
-    code: str, expected: dict[str, str]
-) -> None:
-    assert quiet_pip(code, LANGUAGES["cmd"], {}, by_folder=False) == expected
-
-
-@pytest.mark.parametrize("language", ["css", "html", "javascript", "perl", "python"])
-def test_only_in_shells_is_anything_done_about_pip(language: str) -> None:
-    assert quiet_pip("pip install six", LANGUAGES[language], {}) == {}
-
-
-@pytest.mark.parametrize(
-    "piece",
-    [
-        "pip install ",
-        "pip",
-        ";a=x",
-        "(",
-        "a/",
-        " ",
-        "\tpip install x -",
-        "pip 1",
-        "'",
-        "'\"",
-        "=-",
-        "a ",
-        "-q=",
-    ],
-)
-def test_a_long_block_is_looked_through_in_time(piece: str) -> None:
-    started = time.monotonic()
-
-    for length in (99_000, 2_000_000):
-        quiet_pip("pip install x\n" + piece * (length // len(piece)), LANGUAGES["bash"], {})
-
-    assert time.monotonic() - started < 2
-
-
-@pytest.mark.parametrize(
-    ("language", "code", "expected"),
-    [
-        ("bash", "echo 'first; pip install x'", "first; pip install x\n"),
-        ("bash", "echo 'first\npip install x\n'", "first\npip install x\n\n"),
-        ("bash", "cat <<A <<'B'\nA\npip install x\nB\n", "pip install x\n"),
-        ("bash", "cat <<A; cat <<B\nx\nA\npip install x\nB\n", "x\npip install x\n"),
-        ("python", "print('''\n!pip install x\n''')", "\n!pip install x\n\n"),
-        ("python", "import os\nprint(os.getenv('PIP_QUIET'), '''\npip install''')", "None \npip install\n"),
-    ],
-)  # fmt: skip
-async def test_text_that_speaks_of_pip_is_left_as_it_is(
-    make: Make, language: str, code: str, expected: str
-) -> None:
-    assert await output(await make(), code, language) == (expected, 0)

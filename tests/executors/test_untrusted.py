@@ -21,7 +21,7 @@ from jupyter_exec_ext.models import CodeBlock
 from jupyter_exec_ext.supervisor import frames
 from jupyter_exec_ext.supervisor.client import SupervisorClient
 
-from .test_local import Make
+from .conftest import Make
 
 READY = {"version": frames.VERSION, "guarantee": "none", "pid": 1, "python": "3.11"}
 END = {"op": "end", "exit": 0, "wall": 1, "cpu": 1, "rss": 1, "total": 0}

@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tornado.httpclient import AsyncHTTPClient
-
-from jupyter_exec_ext.app import ExecApp
-from jupyter_exec_ext.handlers.routes import ROUTES
+from answers import told
 
 DEEP = b"[" * 100_000
 CODE = {"code": "print(1)", "language": "python"}
-
-
-def told(response: Any) -> tuple[int, str, str | None]:
-    """The status, reason and field of an error, whose form is checked."""
-    reply = json.loads(response.body)
-    assert set(reply) <= {"message", "reason", "field"}
-    assert reply["message"]
-    assert "Traceback" not in reply["message"]
-    assert response.headers["Content-Type"] == "application/json"
-    assert response.headers["X-Content-Type-Options"] == "nosniff"
-    return response.code, reply["reason"], reply.get("field")
 
 
 @pytest.mark.parametrize(
@@ -195,54 +180,6 @@ async def test_the_time_that_jupyterlab_appends_to_each_address_is_let_pass(
 
 
 @pytest.mark.parametrize(
-    ("verb", "path"),
-    [
-        ("GET", "executions/0123456789abcdef0123456789abcdef"),
-        ("DELETE", "executions/0123456789abcdef0123456789abcdef"),
-        ("GET", "executions/0123456789abcdef0123456789abcdef/events"),
-        ("POST", "executions/0123456789abcdef0123456789abcdef/cancel"),
-        ("GET", "executions/../../etc/passwd"),
-        ("GET", "executions/%00"),
-        ("GET", "executions/é"),
-        ("GET", "sessions/nobody"),
-        ("DELETE", "sessions/nobody"),
-        ("POST", "sessions/nobody/restart"),
-        ("POST", "sessions/nobody/interrupt"),
-        ("GET", "sessions/nobody/files"),
-        ("GET", "sessions/nobody/files/x"),
-        ("PUT", "sessions/nobody/files/x"),
-        ("DELETE", "sessions/nobody/files/x"),
-        ("GET", "environments/nothing"),
-        ("GET", "environments/venv:nothing/events"),
-        ("DELETE", "environments/venv:nothing"),
-        ("GET", "nonsense"),
-        ("POST", "nonsense/1/2"),
-        ("GET", "executions/x/nonsense"),
-    ],
-)
-async def test_what_is_not_there_is_404(rest: Callable[..., Any], verb: str, path: str) -> None:
-    assert told(await rest(verb, path))[:2] == (404, "not_found")
-
-
-async def test_input_for_nobody_and_a_session_that_is_not_there_are_404(rest: Callable[..., Any]) -> None:
-    assert told(await rest("POST", "executions/x/input", {"value": ""}))[0] == 404
-    assert told(await rest("POST", "executions", {"code": "1", "session": "nobody"}))[0] == 404
-
-
-@pytest.mark.parametrize(("path", "handler"), ROUTES, ids=[path for path, _ in ROUTES])
-async def test_a_verb_a_resource_has_not_is_405_and_names_those_it_has(
-    rest: Callable[..., Any], path: str, handler: Any
-) -> None:
-    for verb in ("GET", "POST", "PUT", "DELETE", "PATCH"):
-        if verb not in handler.verbs():
-            # when
-            response = await rest(verb, path.replace("{", "").replace("}", ""))
-            # then
-            assert told(response)[:2] == (405, "method_not_allowed")
-            assert set(response.headers["Allow"].split(", ")) == {*handler.verbs(), "OPTIONS"}
-
-
-@pytest.mark.parametrize(
     ("path", "body"),
     [
         ("environments", {"kind": "docker", "name": "docker:x"}),
@@ -276,94 +213,3 @@ async def test_a_body_of_nothing_but_unknown_fields_is_refused_at_once(rest: Cal
     # then
     assert told(response) == (400, "invalid", "body")
     assert time.monotonic() - began < 5
-
-
-# -- bodies that are too large -------------------------------------------------------------------
-
-
-def _memory() -> int:
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * 4096
-
-
-async def test_a_body_over_the_limit_is_413(rest: Callable[..., Any], exec_app: ExecApp) -> None:
-    # given
-    exec_app.max_body_bytes = 1024
-    # when
-    fits = await rest("POST", "executions", json.dumps(CODE).ljust(1024), wait=10)
-    over = await rest("POST", "executions", json.dumps(CODE).ljust(1025))
-    # then
-    assert fits.code == 201
-    assert told(over)[:2] == (413, "too_large")
-    assert "1024 bytes" in json.loads(over.body)["message"]
-
-
-async def test_100_megabytes_are_refused_before_they_are_in_memory(
-    rest: Callable[..., Any], exec_app: ExecApp
-) -> None:
-    # given
-    piece, sent = b"x" * 65536, 0
-    before = peak = _memory()
-
-    async def body(write: Callable[[bytes], Any]) -> None:
-        nonlocal peak, sent
-        for _ in range(100 * 16):
-            await write(piece)
-            sent += len(piece)
-            peak = max(peak, _memory())
-
-    # when: in chunks, so that no Content-Length tells
-    response = await _send(rest, exec_app, body)
-    # then
-    assert told(response)[:2] == (413, "too_large")
-    assert sent == 100 * 2**20
-    assert peak - before < 64 * 2**20
-
-
-async def _send(rest: Callable[..., Any], exec_app: ExecApp, producer: Any) -> Any:
-    server = exec_app.serverapp
-    client = AsyncHTTPClient(force_instance=True)
-    try:
-        return await client.fetch(
-            f"http://127.0.0.1:{server.port}{server.base_url}api/exec/executions",
-            method="POST",
-            body_producer=producer,
-            headers={"Authorization": f"token {server.identity_provider.token}"},
-            raise_error=False,
-        )
-    finally:
-        client.close()
-
-
-async def test_a_client_that_asks_first_is_told_before_it_sends(
-    rest: Callable[..., Any], exec_app: ExecApp
-) -> None:
-    # given
-    server = exec_app.serverapp
-    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    # when
-    writer.write(
-        f"POST {server.base_url}api/exec/executions HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n"
-        f"Authorization: token {server.identity_provider.token}\r\n"
-        "Content-Length: 104857600\r\nExpect: 100-continue\r\n\r\n".encode()
-    )
-    answer = await asyncio.wait_for(reader.read(), 5)
-    writer.close()
-    # then
-    assert answer.startswith(b"HTTP/1.1 413 ")
-    assert b'"reason": "too_large"' in answer
-
-
-async def test_somebody_without_a_login_sends_no_body(rest: Callable[..., Any], exec_app: ExecApp) -> None:
-    # given
-    server = exec_app.serverapp
-    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    # when: the body never comes
-    writer.write(
-        f"POST {server.base_url}api/exec/executions HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n"
-        "Content-Length: 1000\r\n\r\n".encode()
-    )
-    answer = await asyncio.wait_for(reader.read(), 5)
-    writer.close()
-    # then
-    assert answer.startswith(b"HTTP/1.1 403 ")

@@ -1,4 +1,4 @@
-"""A program: ask a server every 50 ms, until its standard input ends.
+"""A program: ask a server every 50 ms, and at once for each line of its standard input, until that ends.
 
 ``sampler.py URL TOKEN PID FILE PATH`` asks for the path and writes a line for each answer: when it was asked
 (seconds, monotonic), how long the answer took (seconds), and the memory of the process (bytes). It is a
@@ -10,6 +10,7 @@ none try again after 1 s, which says nothing about how fast the server answers.
 from __future__ import annotations
 
 import http.client
+import os
 import select
 import sys
 import time
@@ -26,7 +27,7 @@ def main(url: str, token: str, pid: str, file: str, path: str) -> None:
     server = http.client.HTTPConnection(address.hostname or "", address.port, timeout=60)
     process = psutil.Process(int(pid))
     with open(file, "a", buffering=1, encoding="ascii") as samples:
-        while not select.select([sys.stdin], [], [], INTERVAL)[0]:
+        while not select.select([sys.stdin], [], [], INTERVAL)[0] or os.read(sys.stdin.fileno(), 1024):
             began = time.monotonic()
             server.request("GET", f"{address.path}{path}", headers={"Authorization": f"token {token}"})
             server.getresponse().read()

@@ -18,7 +18,10 @@ from typing import Any
 import psutil
 import pytest
 
-__all__ = ["LiveServer", "needs_room", "room"]
+__all__ = ["LINGER", "LiveServer", "needs_room", "room"]
+
+#: A room stays for so long after its server's end, so that what is left of it can be seen.
+LINGER = 20.0
 
 #: The extension, and nothing that costs time to load.
 _ONLY = "--ServerApp.jpserver_extensions={'jupyter_exec_ext': True, 'jupyterlab': False}"

@@ -59,7 +59,7 @@ class Sampler:
     """
 
     def __init__(self, url: str, token: str, pid: int, file: Path, path: str = "api/status") -> None:
-        self._file = file
+        self._file, self._read, self._samples = file, 0, list[list[float]]()
         program = Path(__file__).with_name("sampler.py")
         self._process = subprocess.Popen(
             [sys.executable, str(program), url, token, str(pid), str(file), path], stdin=subprocess.PIPE
@@ -68,16 +68,29 @@ class Sampler:
     async def since(self, moment: float) -> Readings:
         """What was read after that moment."""
         now = time.monotonic()
+        self._ask()
         while not self._lines() or self._lines()[-1][0] < now:
             assert self._process.poll() is None, "the server does not answer any more"
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.005)
         lines = [line for line in self._lines() if line[0] >= moment - 0.1]
         asked, took, rss = zip(*lines, strict=True)
         return Readings(max(took), int(rss[0]), int(max(rss)), len(asked))
 
+    def _ask(self) -> None:
+        """Have it ask now, so that nobody waits for its next turn."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it has ended, which is found out
+            os.write(self._process.stdin.fileno(), b"\n")
+
     def _lines(self) -> list[list[float]]:
-        text = self._file.read_text() if self._file.exists() else ""
-        return [[float(word) for word in line.split()] for line in text.splitlines()[:-1]]
+        """All that was read; of the file, only what is new is read each time."""
+        if self._file.exists():
+            with self._file.open("rb") as file:
+                file.seek(self._read)
+                whole = file.read().rpartition(b"\n")[0]
+            self._read += len(whole) + 1 if whole else 0
+            self._samples += [[float(word) for word in line.split()] for line in whole.splitlines()]
+        return self._samples
 
     def stop(self) -> None:
         """End it."""

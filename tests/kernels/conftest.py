@@ -16,10 +16,12 @@ from jupyter_client.multikernelmanager import AsyncMultiKernelManager
 
 from jupyter_exec_ext.environments.kernel import KernelEnvironment
 from jupyter_exec_ext.errors import UnknownEnvironment
+from jupyter_exec_ext.executors.base import CodeResult, RunOptions
 from jupyter_exec_ext.executors.jupyter import JupyterCodeExecutor
 from jupyter_exec_ext.kernels import pool as pools
 from jupyter_exec_ext.kernels.client import JupyterClient
 from jupyter_exec_ext.kernels.pool import KernelPool
+from jupyter_exec_ext.models import CodeBlock
 
 
 @pytest.fixture
@@ -116,3 +118,13 @@ async def filled(pool: KernelPool, name: str = "kernel:python3", count: int = 1)
 
 
 Make = Callable[..., Any]
+
+
+async def run(executor: JupyterCodeExecutor, code: str, language: str = "", **options: Any) -> CodeResult:
+    return await executor.execute_code_blocks(
+        [CodeBlock(code=code, language=language)], RunOptions(**options)
+    )
+
+
+def told(result: CodeResult) -> tuple[Any, ...]:
+    return result.outcome.status, result.exit_code, result.output

@@ -13,8 +13,7 @@ import pytest
 from jupyter_exec_ext.kernels import niceness as niceness_module
 from jupyter_exec_ext.kernels.client import JupyterClient
 
-from .conftest import Make
-from .test_jupyter_executor import run
+from .conftest import Make, run
 
 ASKS = "import os; print(os.getpriority(os.PRIO_PROCESS, os.getpid()))"
 

@@ -14,8 +14,7 @@ from jupyter_exec_ext.errors import UnknownLanguage
 from jupyter_exec_ext.executors.jupyter import JupyterCodeExecutor
 from jupyter_exec_ext.models import CodeBlock
 
-from .conftest import Make
-from .test_jupyter_executor import run, told
+from .conftest import Make, run, told
 
 
 @pytest.fixture

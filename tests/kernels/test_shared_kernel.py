@@ -12,8 +12,7 @@ from jupyter_exec_ext.executors.jupyter import JupyterCodeExecutor
 from jupyter_exec_ext.kernels.client import JupyterClient
 from jupyter_exec_ext.models import CodeBlock
 
-from .conftest import Make
-from .test_jupyter_executor import run, told
+from .conftest import Make, run, told
 
 
 class Notebook:

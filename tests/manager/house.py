@@ -173,3 +173,6 @@ async def open_house(
     assert (manager.queued, manager.running, manager.session_count) == (0, 0, 0)
     assert private == []
     await nothing_left(before)
+
+
+SLEEP = "import time\nprint('began', flush=True)\ntime.sleep(60)"

@@ -17,29 +17,33 @@ from typing import Any
 
 import pytest
 from executors.test_local import (  # noqa: F401
-    test_a_child_that_holds_the_pipe_does_not_hold_the_run,
-    test_a_flood_costs_a_bounded_number_of_events,
-    test_a_given_text_is_read_to_its_end,
     test_a_link_planted_at_the_next_file_name_is_refused,
-    test_a_reader_that_leaves_ends_the_run,
-    test_a_workspace_that_is_gone_is_said,
     test_an_unknown_language_is_refused_before_anything_runs,
     test_blocks_run_in_order_and_stop_at_the_first_failure,
-    test_cancel_ends_the_run_and_the_next_one_works,
     test_files_come_and_go,
-    test_input_is_asked_for_and_answered,
-    test_input_without_allow_stdin_is_end_of_file,
     test_named_files_are_in_the_workspace_and_others_are_not,
     test_nothing_secret_of_the_server_reaches_a_block,
     test_one_file_name_in_two_runs_at_once_does_not_mix,
     test_python_bash_and_javascript_see_the_workspace,
     test_save_only_languages_are_saved,
-    test_stdout_and_stderr_come_in_the_order_of_printing,
+    test_two_runs_at_once_in_one_session_are_a_conflict,
+    test_without_stop_on_error_the_rest_runs_and_the_first_failure_is_the_result,
+)
+from executors.test_local_ends import (  # noqa: F401
+    test_a_child_that_holds_the_pipe_does_not_hold_the_run,
+    test_a_reader_that_leaves_ends_the_run,
+    test_a_workspace_that_is_gone_is_said,
+    test_cancel_ends_the_run_and_the_next_one_works,
     test_the_output_so_far_is_kept_on_timeout,
     test_the_session_begins_afresh_when_its_supervisor_is_killed,
     test_the_timeout_is_for_all_blocks_together,
-    test_two_runs_at_once_in_one_session_are_a_conflict,
-    test_without_stop_on_error_the_rest_runs_and_the_first_failure_is_the_result,
+)
+from executors.test_local_output import (  # noqa: F401
+    test_a_flood_costs_a_bounded_number_of_events,
+    test_a_given_text_is_read_to_its_end,
+    test_input_is_asked_for_and_answered,
+    test_input_without_allow_stdin_is_end_of_file,
+    test_stdout_and_stderr_come_in_the_order_of_printing,
 )
 
 from jupyter_exec_ext.environments.system import SystemPythonEnvironment
