@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import secrets
 import shutil
 import stat
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from pathlib import Path
 from .folders import Folder
 from .supervisor.portable.files import is_link
 
-__all__ = ["PathFolder", "fresh", "open_folder", "real_above", "remove_path"]
+__all__ = ["PathFolder", "fresh", "open_folder", "real_above", "remove_path", "set_aside"]
 
 KIND: type[Folder]
 
@@ -147,6 +148,14 @@ def fresh(path: Path) -> None:
     """
     with KIND.strictly_at(path.parent, make=True) as above:
         above.child(path.name, make=True).close()
+
+
+def set_aside(path: Path) -> Path:
+    """Give what is there another name beside it, through no link above it, and return that."""
+    aside = path.with_name(f"{path.name}-{secrets.token_hex(8)}.gone")
+    with KIND.strictly_at(path.parent) as above:
+        above.rename(path.name, aside.name)
+    return aside
 
 
 def remove_path(path: Path) -> None:

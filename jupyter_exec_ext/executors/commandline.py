@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import tempfile
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path, PurePath
@@ -20,17 +19,15 @@ from ..errors import (
     Refused,
     SessionLost,
     UnknownLanguage,
-    by_system,
 )
 from ..events import Event
 from ..languages import Language
 from ..models import CodeBlock
-from ..pathfolder import fresh, real_above, remove_path
 from ..supervisor.client import SupervisorClient
-from ..text import shown
 from .base import CodeExecutor, RunOptions, checked, real_folder
 from .blockrun import BlockRun
 from .execution import Execution
+from .privatefolder import PrivateFolder
 from .turns import RunTurn
 from .workspacefiles import WorkspaceFiles
 
@@ -53,7 +50,7 @@ class CommandLineCodeExecutor(WorkspaceFiles, CodeExecutor):
         The directory in which the code runs; it must exist.
     private : path, optional
         Where the files of blocks without a name of their own go; a temporary directory else,
-        which `stop` removes.
+        which `stop` removes. Where it was empty at the start, `restart` empties it.
     output_limit : int
         Bytes of output that are kept of one execution; half of it head, half of it tail.
     grace : (float, float)
@@ -78,8 +75,7 @@ class CommandLineCodeExecutor(WorkspaceFiles, CodeExecutor):
         #: Where code runs, as it is called there.
         self.workspace: PurePath = real_folder(workspace)
         self.output_limit, self.grace, self.fork = output_limit, grace, fork
-        self._private = real_above(private) if private is not None else None
-        self._own_private = private is None
+        self._folder = PrivateFolder(private)
         self._client: SupervisorClient | None = None
         self._spoiled = False
         self._languages: dict[str, Language] = {}
@@ -107,7 +103,7 @@ class CommandLineCodeExecutor(WorkspaceFiles, CodeExecutor):
     async def _begin(self) -> None:
         if self._stopped:
             raise SessionLost("The session was stopped.")
-        private = self._make_private()
+        private = await self._make_private()
         self._spoiled = False
         try:
             self._client = await self._connect(private)
@@ -115,28 +111,19 @@ class CommandLineCodeExecutor(WorkspaceFiles, CodeExecutor):
             await self._remove_private()
             raise
 
-    def _make_private(self) -> Path:
-        if self._private is None:
-            self._private = real_above(tempfile.mkdtemp(prefix="jupyter-exec-"))
-        try:
-            # What an earlier block put in its place is not followed: code would be written there and run.
-            # Not in a thread, which would go on, and make it, after we are cancelled and it is removed.
-            fresh(self._private)
-        except OSError as error:
-            what = f"The session's private directory {shown(self._private)} cannot be used"
-            raise by_system(what, error) from error
-        return self._private
+    async def _make_private(self) -> Path:
+        return await self._folder.renew()
+
+    async def _remove_private(self) -> None:
+        await self._folder.remove()
 
     def shared_file(self, name: str) -> Path | None:
         """The file that other sessions would meet under that name; None where each has its own."""
         return Path(self.workspace, name)
 
-    async def _remove_private(self) -> None:
-        """Remove the private directory where it is our own."""
-        if self._own_private and self._private is not None:
-            with contextlib.suppress(OSError):
-                await asyncio.to_thread(remove_path, self._private)
-            self._private = None
+    @property
+    def _private(self) -> Path | None:
+        return self._folder.path
 
     async def _end(self) -> None:
         # Ours until it has ended: a close that is cancelled is done again by the next one.

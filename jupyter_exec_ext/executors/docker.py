@@ -72,7 +72,7 @@ class DockerCommandLineCodeExecutor(CommandLineCodeExecutor):
         """Containers of ``python:3-slim``, as ag2 0.14 has it."""
         return DockerPythonEnvironment()
 
-    def _make_private(self) -> Path:
+    async def _make_private(self) -> Path:
         return Path(PRIVATE)
 
     async def _remove_private(self) -> None:

@@ -14,7 +14,7 @@ from . import child
 from .files import Workspace
 from .frames import frame
 from .output import Output
-from .paths import FileRefused
+from .paths import FileRefused, free_name
 from .pipes import StartFailed, plain, start
 from .run import Run
 from .shadows import Shadows
@@ -122,7 +122,7 @@ class Launcher:
         root = workspace if name else self._config["private"]
         if not name and not os.path.lexists(root):
             self._private.make()  # an earlier block has removed it
-        name = name or f"block-{channel}{fields['suffix']}"
+        name = name or free_name(root, f"block-{channel}{fields['suffix']}")
         file = (self.workspace if fields.get("file") else self._private).create(name)
         try:
             file.write(fields["code"].encode("utf-8", "surrogatepass"))

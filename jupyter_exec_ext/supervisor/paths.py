@@ -36,18 +36,22 @@ class FileRefused(Exception):
         self.reason = reason
 
 
-def moved(directory: str) -> FileRefused:
+def moved(what: str, path: str) -> FileRefused:
     """The refusal where a link has taken a directory's place."""
-    return FileRefused(
-        "refused",
-        f"{directory} was replaced by a link, or one above it was, and links are not followed; "
-        "put the directory back.",
-    )
+    why = "was replaced by a link, or one above it was, and links are not followed"
+    return FileRefused("refused", f"{what} {path} {why}; {_remedy(what)}.")
 
 
-def gone(directory: str) -> FileRefused:
+def gone(what: str, path: str) -> FileRefused:
     """The refusal where a directory is not there."""
-    return FileRefused("not_found", f"{directory} is gone; make it again.")
+    if os.path.lexists(path):
+        return FileRefused("not_found", f"{what} {path} was replaced by a file; {_remedy(what)}.")
+    remedy = "make it again" if what == WORKSPACE else _remedy(what)
+    return FileRefused("not_found", f"{what} {path} is gone; {remedy}.")
+
+
+def _remedy(what: str) -> str:
+    return "put the directory back" if what == WORKSPACE else "the next run gets a new one, so run it again"
 
 
 def parts_of(path: str) -> list[str]:
@@ -62,6 +66,14 @@ def parts_of(path: str) -> list[str]:
     if any(len(os.fsencode(part)) > 255 for part in parts) or len(os.fsencode(path)) > MAX_PATH:
         raise FileRefused("invalid", f"The path {path[:40]!r}... is too long for a file name.")
     return parts
+
+
+def free_name(folder: str, name: str) -> str:
+    """That name, or another one where there is something of that name: earlier blocks can write there."""
+    if not os.path.lexists(os.path.join(folder, name)):
+        return name
+    stem, suffix = os.path.splitext(name)
+    return f"{stem}-{os.urandom(8).hex()}{suffix}"
 
 
 def describe(path: str, entry: os.DirEntry[str]) -> dict[str, Any]:

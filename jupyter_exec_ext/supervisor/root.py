@@ -79,12 +79,11 @@ class Root:
         self._handle, self._key = handle, _key(os.fstat(handle))
 
     def _refusal(self, error: OSError) -> FileRefused:
-        name = f"{self._what} {self.path}"
         if error.errno == errno.ELOOP:
-            return moved(name)
+            return moved(self._what, self.path)
         if isinstance(error, (FileNotFoundError, NotADirectoryError)):
-            return gone(name)
-        return FileRefused("refused", f"{name} cannot be used: {error.strerror}.")
+            return gone(self._what, self.path)
+        return FileRefused("refused", f"{self._what} {self.path} cannot be used: {error.strerror}.")
 
 
 def below(handle: int, part: str, flags: int) -> int:

@@ -81,11 +81,11 @@ class Workspace:
 
     def check(self) -> None:
         """Raise `FileRefused` unless the directory is still there, and no link leads elsewhere instead."""
-        name = f"{PRIVATE if self._private else WORKSPACE} {self.root}"
+        what = PRIVATE if self._private else WORKSPACE
         if os.path.normcase(os.path.realpath(self.root)) != self._real:
-            raise moved(name)
+            raise moved(what, self.root)
         if not os.path.isdir(self.root):
-            raise gone(name)
+            raise gone(what, self.root)
 
     def make(self) -> None:
         """Make it anew where it was removed (mode 0700), unless a link above it leads elsewhere."""

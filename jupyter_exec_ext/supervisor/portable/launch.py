@@ -13,7 +13,7 @@ import tempfile
 
 from ..frames import frame
 from ..output import Output
-from ..paths import FileRefused
+from ..paths import FileRefused, free_name
 from .files import Workspace
 from .job import open_job
 from .run import Run
@@ -88,7 +88,7 @@ class Launcher:
         root = self._workspace if name else self._private
         if not name and not os.path.lexists(root):
             self._own_files.make()  # an earlier block has removed it
-        name = name or f"block-{channel}{fields['suffix']}"
+        name = name or free_name(root, f"block-{channel}{fields['suffix']}")
         file = (self._files if fields.get("file") else self._own_files).create(name)
         try:
             file.write(fields["code"].encode("utf-8", "surrogatepass"))
