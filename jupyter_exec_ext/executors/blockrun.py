@@ -239,6 +239,8 @@ class BlockRun:
 
     def _on_end(self, fields: dict[str, Any]) -> list[Event]:
         report = read(Report, fields)
+        if report.spoiled:
+            self._executor.spoil()
         rest = [(kind, decoder.decode(b"", final=True)) for kind, decoder in self._decoders.items()]
         events = [self._printed_event(kind, text) for kind, text in rest if text]
         self._execution.add(report, self._judge(report), self._measure.total)

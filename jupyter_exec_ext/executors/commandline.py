@@ -155,6 +155,10 @@ class CommandLineCodeExecutor(WorkspaceFiles, CodeExecutor):
             await self._end()
             await self._begin()
 
+    def spoil(self) -> None:
+        """A block has done something to its supervisor: the next one has another."""
+        self._spoiled = True
+
     @property
     def _is_to_be_renewed(self) -> bool:
         # Not while somebody reads or writes a file through it.
@@ -183,8 +187,8 @@ class CommandLineCodeExecutor(WorkspaceFiles, CodeExecutor):
                     async for event in events:
                         yield event
             outcome = execution.outcome()
-            # An earlier block may have spoiled the supervisor, by limits or mounts: the next run has another.
-            self._spoiled = outcome.status == "env_error"
+            # A block may have spoiled the supervisor and it does not know, by mounts for instance.
+            self._spoiled |= outcome.status == "env_error"
             yield Event("end", {"outcome": outcome})
         finally:
             self._execution = None

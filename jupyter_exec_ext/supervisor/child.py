@@ -43,6 +43,8 @@ class Launch:
         The program; None for a fork of this interpreter that waits for its job.
     job : int or None
         Where such a fork reads its job: the JSON of `Job`'s fields, to the end of the stream.
+    mark : bytes
+        What the job begins with; what is in front of that, somebody else has written.
     stdin, stdout, stderr, problems : int
         Descriptors that become 0, 1 and 2; and where the process says why it could not start.
     plain : bool
@@ -60,6 +62,7 @@ class Launch:
 
     argv: list[str] | None
     job: int | None
+    mark: bytes
     stdin: int
     stdout: int
     stderr: int
@@ -117,7 +120,10 @@ def _fork(launch: Launch) -> int:
         die_with(parent, signal.SIGKILL)
         _become(launch)
     except Exception as error:
-        _explain(launch, error)
+        try:
+            _explain(launch, error)
+        finally:  # whatever happens, none of our frames goes on, or is printed where the block prints
+            os._exit(127)
     os._exit(127)
 
 
@@ -157,6 +163,7 @@ def _wait_for_job(launch: Launch, source: int) -> None:
         if not piece:
             break
         data += piece
+    data = data.partition(launch.mark)[2]
     if not data:
         os._exit(0)
     job = json.loads(data)

@@ -16,6 +16,7 @@ from collections import deque
 from .desk import Desk
 from .frames import BUSY, CHUNK, CONTROL, DATA, MAX_DOWN, VERSION, FrameError, Splitter, control, message
 from .launch import Launcher, Saved
+from .limits import OwnLimits
 from .pipes import StartFailed
 
 TYPE_CHECKING = False
@@ -49,6 +50,7 @@ class Supervisor:
         self._outbox: deque[bytes] = deque()
         self._waiting = 0
         self._launcher = Launcher(config, tree, self._send)
+        self._limits = OwnLimits()
         self._desk = Desk(self._launcher.workspace, self._send)
         self._run: Run | None = None
         self._wake, waker = os.pipe()
@@ -63,8 +65,23 @@ class Supervisor:
         """Say what this supervisor is, and do what the server asks. Does not return."""
         self._send(control(0, "ready", version=VERSION, guarantee=self._tree.guarantee, **hello))
         self._launcher.standby.make()
-        while True:
-            self._turn()
+        try:
+            while True:
+                self._turn()
+        except Exception as error:
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> NoReturn:
+        """We cannot go on: say why in a line, for whoever explains our end, and leave nothing behind."""
+        try:
+            why = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+            changed = ", ".join(self._limits.changed())
+            if changed:
+                why = f"a program has changed its limits ({changed}): {why}"
+            os.write(2, f"it could not go on: {why}\n".encode("utf-8", "replace"))
+            self._tree.end(1)
+        finally:
+            os._exit(1)  # what is left has our guard or our namespace to end it
 
     def _send(self, data: bytes) -> None:
         self._outbox.append(data)
@@ -107,7 +124,14 @@ class Supervisor:
             if not poll.poll(self._launcher.standby.pause):
                 self._launcher.settle()
         milliseconds = None if due is None else min(due * 1000, LONGEST)
-        return {descriptor for descriptor, _ in poll.poll(milliseconds)}
+        try:
+            ready = poll.poll(milliseconds)
+        except OSError:
+            # More descriptors than we may have open, all at once: that is not our doing.
+            if not self._limits.restore():
+                raise
+            ready = poll.poll(0)
+        return {descriptor for descriptor, _ in ready}
 
     def _watch(self, run: Run, poll: select.poll, due: float | None) -> float | None:
         if self._waiting < BACKLOG:
@@ -146,10 +170,18 @@ class Supervisor:
 
         problem = run.finish(now, note)
         report = run.report(now)
+        report["spoiled"] = self._is_spoiled()
         self._send(control(run.channel, "end", problem=problem, total=run.output.total, **report))
         if self._launcher.stale() and not self._outbox and self._splitter.empty and self._desk.idle:
             self._launcher.renew(self._source, self._sink)
         self._launcher.standby.ended(run.forked)
+
+    def _is_spoiled(self) -> bool:
+        """Whether the program has left its mark on us, for good."""
+        if not self._limits.changed():
+            return False
+        self._launcher.standby.dismiss()  # it may have been forked since
+        return not self._limits.restore()
 
     # -- the stream ----------------------------------------------------------------------------
 

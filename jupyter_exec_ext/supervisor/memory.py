@@ -29,4 +29,4 @@ class OutOfMemoryKills:
     def news(self) -> int:
         """How often since the last time this was asked."""
         before, self._seen = self._seen, self._count()
-        return self._seen - before
+        return max(0, self._seen - before)  # it may not be possible to look

@@ -82,7 +82,7 @@ class Dropped(Dropping):
 
 
 class Report(Said):
-    """How a run ended; times in seconds, `rss` and `total` in bytes."""
+    """How a run ended; times in seconds, `rss` and `total` in bytes; `spoiled` is its supervisor."""
 
     exit: int | None = Field(default=None, ge=0, le=2**32)
     signal: int | None = Field(default=None, ge=1, le=64)
@@ -94,6 +94,7 @@ class Report(Said):
     total: Count
     oom_kills: Count = 0
     problem: str | None = Field(default=None, max_length=10_000)
+    spoiled: bool = False
 
 
 class Refusal(Said):

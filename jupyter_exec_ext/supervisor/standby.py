@@ -14,6 +14,7 @@ import signal
 import time
 
 from . import pages, script
+from .limits import same
 from .pipes import StartFailed, close, start
 
 TYPE_CHECKING = False
@@ -66,6 +67,7 @@ class Standby:
         self._ours: Ranges | None = None
         self._ended = 0.0
         self.pause: int | None = None
+        self._mark = os.urandom(16)
 
     @property
     def warm(self) -> bool:
@@ -89,11 +91,11 @@ class Standby:
 
         Raises `StartFailed`.
         """
-        if not usable or (self._waiting is not None and _was_signalled(self._waiting[0])):
+        if not usable or (self._waiting is not None and not _untouched(*self._waiting)):
             self.dismiss()
         pid, ours, writer = self._waiting or self._fork(fields)
         self._ready = self._tree.waiting = None
-        _hand_over(writer, job)
+        _hand_over(writer, self._mark, job)
         return pid, ours
 
     @property
@@ -106,7 +108,7 @@ class Standby:
     def _fork(self, fields: dict[str, Any]) -> Waiting:
         source, writer = os.pipe()
         try:
-            pid, ours = start(fields, None, {"pages": self._theirs or []}, source)
+            pid, ours = start(fields, None, {"pages": self._theirs or [], "mark": self._mark}, source)
         except StartFailed:
             os.close(writer)
             raise
@@ -163,9 +165,8 @@ class Standby:
             pid, ours, writer = self._fork({})
         except StartFailed:
             return []
-        _hand_over(
-            writer, {"path": os.devnull, "first": "", "cwd": ".", "extra": {}, "limits": {}, "tell": True}
-        )
+        job = {"path": os.devnull, "first": "", "cwd": ".", "extra": {}, "limits": {}, "tell": True}
+        _hand_over(writer, self._mark, job)
         data = _read(ours["stdout"] or 0, PATIENCE)
         _end(pid, ours)
         return pages.told(data)
@@ -186,8 +187,16 @@ def _was_signalled(pid: int) -> bool:
     return _QUIET.search(status) is None or len(_NONE_PENDING.findall(status)) != 2
 
 
-def _hand_over(writer: int, job: dict[str, Any]) -> None:
-    data = json.dumps(job).encode("ascii")
+def _untouched(pid: int, ours: Ours, writer: int) -> bool:
+    """Whether no block has been at the process that waits: a signal, what it would print, a limit."""
+    poll = select.poll()
+    for name in ("stdout", "stderr", "problems"):
+        poll.register(ours[name] or 0, select.POLLIN)
+    return not _was_signalled(pid) and not poll.poll(0) and same(pid)
+
+
+def _hand_over(writer: int, mark: bytes, job: dict[str, Any]) -> None:
+    data = mark + json.dumps(job).encode("ascii")
     try:
         while data:
             data = data[os.write(writer, data) :]
