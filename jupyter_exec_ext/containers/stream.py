@@ -92,6 +92,7 @@ class ContainerProcess:
 
     async def _kill(self) -> None:
         self._writer.transport.abort()
+        self._gate.release()
         with contextlib.suppress(ExecError):
             await self._engine.call(lambda client: client.kill(self.container), deadline=2.0)
 
@@ -156,9 +157,16 @@ class _Gate(asyncio.ReadTransport):
         super().__init__()
         self._open = asyncio.Event()
         self._open.set()
+        self._released = False
+
+    def release(self) -> None:
+        """Let everything through from now on: nobody reads any more, and the end must still be seen."""
+        self._released = True
+        self._open.set()
 
     def pause_reading(self) -> None:
-        self._open.clear()
+        if not self._released:
+            self._open.clear()
 
     def resume_reading(self) -> None:
         self._open.set()

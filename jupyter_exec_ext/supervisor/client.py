@@ -15,12 +15,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
-from ..errors import EnvironmentFailed, ExecError, ProtocolError, SessionLost, by_system
-from ..text import one_line
+from ..errors import EnvironmentFailed, ExecError, ProtocolError, SessionLost
 from . import frames
 from .channel import Channel, Stray, frames_broken
 from .epitaph import STDERR_KEPT, epitaph
-from .process import PipeWriter, ThreadedProcess, start_process
+from .process import PipeWriter, ThreadedProcess, started
 from .reports import Ready, read
 
 if TYPE_CHECKING:
@@ -69,32 +68,19 @@ class SupervisorClient:
         EnvironmentFailed
             Where it does not start; with what it printed.
         """
-        try:
-            starting = asyncio.ensure_future(start_process(argv, env=env, cwd=cwd, limit=2 * frames.CHUNK))
-            # asyncio, cancelled in here, may wait for ever for pipes that it has not connected yet.
-            cancelled = await _uncancelled(starting)
-            process = starting.result()
-        except OSError as error:
-            raise by_system("The supervisor could not be started", error) from error
-        except ValueError as error:
-            raise EnvironmentFailed(
-                f"The supervisor could not be started: {one_line(str(error))}."
-            ) from error
-        return await cls.over(process, patience=patience, cancelled=cancelled)
+        process, cancelled = await started(argv, env=env, cwd=cwd, limit=2 * frames.CHUNK)
+        if cancelled is not None:
+            await cls(process).close()
+            raise cancelled
+        return await cls.over(process, patience)
 
     @classmethod
     async def over(
-        cls,
-        process: asyncio.subprocess.Process | ThreadedProcess | ContainerProcess,
-        *,
-        patience: float = 60.0,
-        cancelled: asyncio.CancelledError | None = None,
+        cls, process: asyncio.subprocess.Process | ThreadedProcess | ContainerProcess, patience: float = 60.0
     ) -> SupervisorClient:
         """Wait until a supervisor that was started is ready; where it does not get so, it is ended."""
         client = cls(process)
         try:
-            if cancelled is not None:
-                raise cancelled
             await client._greet(patience)
         except BaseException:
             await client.close()
@@ -291,17 +277,6 @@ async def request(client: SupervisorClient, op: str, **fields: Any) -> AsyncIter
         yield channel
     finally:
         client.release(channel)
-
-
-async def _uncancelled(work: asyncio.Future[Any]) -> asyncio.CancelledError | None:
-    """Wait for work that takes milliseconds, and return the cancellation that came meanwhile."""
-    cancelled = None
-    while not work.done():
-        try:
-            await asyncio.wait({work})
-        except asyncio.CancelledError as error:
-            cancelled = error
-    return cancelled
 
 
 def _bytes(piece: bytes | str) -> bytes:

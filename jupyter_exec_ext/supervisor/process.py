@@ -15,9 +15,12 @@ import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from queue import SimpleQueue
-from typing import IO
+from typing import IO, Any
 
-__all__ = ["PipeWriter", "ThreadedProcess", "start_process"]
+from ..errors import EnvironmentFailed, by_system
+from ..text import one_line
+
+__all__ = ["PipeWriter", "ThreadedProcess", "start_process", "started"]
 
 if sys.platform == "win32":
     # A console of its own that nobody sees; a block gets its Ctrl-Break through it.
@@ -68,6 +71,32 @@ async def _on_a_socket(
         ours.close()
         raise
     return process
+
+
+async def started(
+    argv: Sequence[str], *, env: Mapping[str, str], cwd: str, limit: int
+) -> tuple[asyncio.subprocess.Process | ThreadedProcess, asyncio.CancelledError | None]:
+    """The same, and the cancellation that came meanwhile, if one did. Raises `EnvironmentFailed`."""
+    starting = asyncio.ensure_future(start_process(argv, env=env, cwd=cwd, limit=limit))
+    try:
+        # asyncio, cancelled in here, may wait for ever for pipes that it has not connected yet.
+        cancelled = await _uncancelled(starting)
+        return starting.result(), cancelled
+    except OSError as error:
+        raise by_system("The supervisor could not be started", error) from error
+    except ValueError as error:
+        raise EnvironmentFailed(f"The supervisor could not be started: {one_line(str(error))}.") from error
+
+
+async def _uncancelled(work: asyncio.Future[Any]) -> asyncio.CancelledError | None:
+    """Wait for work that takes milliseconds, and return the cancellation that came meanwhile."""
+    cancelled = None
+    while not work.done():
+        try:
+            await asyncio.wait({work})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    return cancelled
 
 
 class ThreadedProcess:
