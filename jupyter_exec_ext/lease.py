@@ -10,6 +10,7 @@ import contextlib
 import os
 import re
 import stat
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -61,6 +62,8 @@ class Lease:
         self.root = Path(root) if root is not None else _default_root()
         self.below = Path(below) if below is not None else self.root.parent
         self._held: Held | None = None
+        self._taken = False
+        self._renewing = threading.Lock()
 
     @property
     def path(self) -> Path:
@@ -80,18 +83,35 @@ class Lease:
     def session_path(self, session: str) -> Path:
         """Make and return the private directory of a session (mode 0700); a link in its place is removed.
 
-        Raises `Unavailable` where the path does not lead there: something was put in the place of
-        this lease's directory, or the lease is not held.
+        What a block has moved or removed of the lease is made anew. Raises `Unavailable` where the path does
+        not lead there after all: something is in the place of a directory above, or nobody took the lease.
         """
         path = self.path / _SESSIONS / session
-        if self._held is not None and self._held.in_place():
-            with self._held.folder.child(_SESSIONS, make=True) as sessions:
+        held = self._in_place()
+        if held is not None:
+            with held.folder.child(_SESSIONS, make=True) as sessions:
                 with sessions.child(session, make=True) as made:
                     if _leads_to(path, made):
                         return path
         raise Unavailable(
             f"The server's private directory {self.path} was moved or removed; restart the server."
         )
+
+    def _in_place(self) -> Held | None:
+        with self._renewing:
+            if self._taken and not self._is_in_place():
+                try:
+                    self.renew()
+                except (OSError, Conflict) as error:
+                    raise Unavailable(
+                        f"The server's private directory {self.path} was moved or removed, and cannot be "
+                        f"made anew ({error}); put it right, or restart the server."
+                    ) from error
+            return self._held
+
+    def _is_in_place(self) -> bool:
+        held = self._held
+        return held is not None and held.in_place() and _leads_to(self.path, held.folder)
 
     def remove_session_path(self, session: str) -> None:
         """Remove the private directory of a session, also where a block took rights from its folders."""
@@ -141,15 +161,23 @@ class Lease:
             # A sweeper may be the holder, for a moment; it removes the file, and then it is ours.
             if self._held is None and not self._waited_for_sweeper():
                 raise Conflict(f"The lease of server {self.id} is held by a live process; choose another id.")
+        self._taken = True
 
     def renew(self) -> None:
         """Take the lease, also where it is held, but not at its path any more. Raises what `acquire` does."""
         if self._held is not None and not _leads_to(self.path, self._held.folder):
-            self.release()
+            self._drop()
+        elif self._held is not None and not self._held.in_place():  # it is only the lock that is gone
+            held, self._held = self._held, None
+            held.close()
         self.acquire()
 
     def release(self) -> None:
         """Give the lease up and remove the directory. May be called twice."""
+        self._taken = False
+        self._drop()
+
+    def _drop(self) -> None:
         held, self._held = self._held, None
         if held is not None:
             held.remove()

@@ -61,8 +61,15 @@ class Held(NamedTuple):
             os.close(self.descriptor)
         with contextlib.suppress(OSError):
             self._remove()
-        if sys.platform != "win32":
-            os.close(self.descriptor)
+        if sys.platform == "win32":  # pragma: no cover
+            self.folder.close()
+            self.root.close()
+        else:
+            self.close()
+
+    def close(self) -> None:
+        """Give up the lock, and leave the directory."""
+        os.close(self.descriptor)
         self.folder.close()
         self.root.close()
 
