@@ -18,6 +18,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import re
 import secrets
 import time
 from dataclasses import dataclass, field
@@ -25,11 +26,13 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import Conflict
+from ..fields import LABEL
 from ..lease import Lease
 from ..models import now
+from ..text import shown
 from .building import Recipe
 from .layout import read_small
-from .venv import REMOVING, remove_doomed, remove_tree
+from .venv import MARKER, REMOVING, remove_doomed, remove_tree
 
 __all__ = ["CreatedEnvironments", "Record"]
 
@@ -37,6 +40,7 @@ _RECORD = "environment.json"
 _RECORD_BYTES = 2_000_000
 _MAKING = ".making"
 _CLAIM_SECONDS = 0.5
+_LABEL = re.compile(LABEL)
 
 
 @dataclass(frozen=True)
@@ -129,11 +133,12 @@ class CreatedEnvironments:
     def begin(self, record: Record) -> None:
         """Make the environment's folder and record; the label is claimed.
 
-        Raises `Conflict` where it is there, unless it failed or was never finished.
+        Raises `Conflict` where it is there, unless it failed, was never finished, or has lost its record.
         """
-        folder = self.folder / record.label
-        old = self._read(record.label)
-        if old.status == "ready" if old is not None else (folder / "venv").exists():
+        label, folder = record.label, self.folder / record.label
+        old = self._read(label)
+        others = (folder / "venv").exists() and not self._is_ours(label)
+        if old.status == "ready" if old is not None else others:
             raise Conflict(f"{record.name} is there already; delete it first, or choose another name.")
         remove_tree(folder)
         folder.mkdir(mode=0o700)
@@ -199,11 +204,27 @@ class CreatedEnvironments:
         try:
             stat = os.stat(self.folder / label / _RECORD, follow_symlinks=False)
         except OSError:
-            return None
+            damaged = self._damaged(label)
+            return None if damaged is None else ((), damaged)
         # A record is replaced as a whole: another one is another file.
         stamp = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
         known = self._records.get(label)
-        return known if known is not None and known[0] == stamp else (stamp, self._read(label))
+        if known is not None and known[0] == stamp:
+            return known
+        return stamp, self._read(label) or self._damaged(label)
+
+    def _damaged(self, label: str) -> Record | None:
+        """What stands for an environment without a record that can be read; None while it is being made."""
+        if not _LABEL.fullmatch(label) or not self._is_ours(label):
+            return None
+        if Lease("probe", self.folder / _MAKING).alive(label):
+            return None
+        record = shown(self.folder / label / _RECORD)
+        reason = f"Its record {record} is missing or damaged; delete it, or create it anew."
+        return Record(f"venv:{label}", "failed", reason, created_at="")
+
+    def _is_ours(self, label: str) -> bool:
+        return os.path.lexists(self.folder / label / "venv" / MARKER)
 
     def _read(self, label: str) -> Record | None:
         text = read_small(self.folder / label / _RECORD, _RECORD_BYTES)
