@@ -22,8 +22,7 @@ from pathlib import Path
 from ..text import blank, one_line, shown
 from .conda import conda_name, conda_prefixes
 from .interpreters import COARSE_NS
-from .layout import interpreter
-from .venv import CONFIG, read_config
+from .layout import CONFIG, interpreter, read_config
 
 __all__ = ["Discovery", "Walk", "label_of", "title_of"]
 

@@ -9,9 +9,13 @@ from pathlib import Path
 
 from ..text import shown
 
-__all__ = ["bin_folders", "interpreter", "problem_with", "read_small"]
+__all__ = ["CONFIG", "bin_folders", "interpreter", "problem_with", "read_config", "read_small"]
 
 _WINDOWS = os.name == "nt"
+#: What makes a folder a virtual environment.
+CONFIG = "pyvenv.cfg"
+_CONFIG_BYTES = 16_384
+_VALUE_LENGTH = 200
 
 
 def interpreter(prefix: Path, *, conda: bool = False) -> Path:
@@ -73,3 +77,16 @@ def read_small(file: Path, limit: int) -> str | None:
             return opened.read(limit).decode("utf-8", "replace") if regular else None
         except OSError:
             return None
+
+
+def read_config(prefix: Path) -> dict[str, str]:
+    """Return what ``pyvenv.cfg`` says: ``version``, ``home``, ``prompt`` and more; empty where unreadable."""
+    found: dict[str, str] = {}
+    for line in (read_small(prefix / CONFIG, _CONFIG_BYTES) or "").splitlines():
+        key, equals, value = line.partition("=")
+        if equals:
+            found[key.strip().lower()] = value.strip().strip("'\"")[:_VALUE_LENGTH]
+    version = found.get("version") or found.get("version_info")
+    if version:
+        found["version"] = version
+    return found

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import errno
 from collections.abc import Callable
 from functools import partial
 from logging import Logger, LoggerAdapter
 from pathlib import Path
 from typing import Any
 
-from ..errors import Conflict, ExecError, Unavailable
+from ..errors import Conflict, ExecError, NoSpace, Unavailable
 from ..lease import Lease
 from .building import Recipe
 from .created import CreatedEnvironments, Record
@@ -19,6 +20,8 @@ from .usage import Usage
 from .venv import VenvPythonEnvironment, finish
 
 __all__ = ["EnvironmentMaker", "gone_meanwhile"]
+
+_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
 class EnvironmentMaker:
@@ -257,4 +260,6 @@ def gone_meanwhile(name: str) -> Conflict:
 
 
 def _refusal(name: str, error: ExecError | OSError) -> ExecError:
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return NoSpace(f"{name} could not be created, since the disk is full: make room.")
     return error if isinstance(error, ExecError) else Unavailable(f"{name} could not be created: {error}.")

@@ -37,6 +37,8 @@ _LAST_LINES = 12
 _TOLD_LINES = 1000
 _LAST_LENGTH = 1000
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+# As Python's, uv's and C's programs say it.
+_FULL = re.compile(r"No space left on device|Disk quota exceeded|os error 28\b|Errno 28\b")
 _USER_INFO = re.compile(r"(?<=://)[^/\s@]+@")
 
 
@@ -151,4 +153,6 @@ def _failure(program: str, code: int, last: Iterable[bytes]) -> str:
     name = os.path.basename(program).removesuffix(".exe")
     said = " ".join(filter(None, map(_clean, last)))
     said = "\u2026" + said[-_LAST_LENGTH:] if len(said) > _LAST_LENGTH else said
-    return f"{name} ended with exit code {code}" + (f" and said: {said}" if said else " and said nothing")
+    full = "the disk is full, make room: " if _FULL.search(said) else ""
+    words = f"said: {said}" if said else "said nothing"
+    return f"{full}{name} ended with exit code {code} and {words}"

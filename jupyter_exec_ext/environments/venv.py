@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
@@ -17,31 +18,26 @@ from ..text import one_line, shown
 from .base import EnvironmentStatus, Progress, PythonEnvironment
 from .building import Recipe, build, requirements_file
 from .conda import conda_variables, is_conda
-from .layout import bin_folders, interpreter, problem_with, read_small
+from .layout import CONFIG, bin_folders, interpreter, problem_with, read_config, read_small
 from .tools import Tool, find_uv, installer_variables
 from .variables import prepended
 
 __all__ = [
-    "CONFIG",
     "REMOVING",
     "VenvPythonEnvironment",
     "finish",
-    "read_config",
     "remove_doomed",
     "remove_tree",
 ]
 
 T = TypeVar("T")
 
-CONFIG = "pyvenv.cfg"
 REMOVING = ".removing-"
 MARKER = ".jupyter_exec_ext"
 HALF_MADE, WHOLE = "preparing\n", "ready\n"
 #: The oldest Python that the supervisor runs on.
 LEAST_VERSION = (3, 8)
 _VERSION = re.compile(r"(\d{1,4})\.(\d{1,4})")
-_CONFIG_BYTES = 16_384
-_VALUE_LENGTH = 200
 
 
 class VenvPythonEnvironment(PythonEnvironment):
@@ -202,8 +198,9 @@ class VenvPythonEnvironment(PythonEnvironment):
             )
 
     def _begin(self) -> None:
-        remove_tree(self.prefix)
-        self.prefix.mkdir(mode=0o700, parents=True)
+        for folder in (self.prefix, self._temporary):
+            remove_tree(folder)
+            folder.mkdir(mode=0o700, parents=True)
         _write_private(self._marker, HALF_MADE)
         if self.recipe is not None and self.recipe.requirements is not None:
             _write_private(requirements_file(self.prefix), self.recipe.requirements)
@@ -212,11 +209,18 @@ class VenvPythonEnvironment(PythonEnvironment):
         uv = find_uv() if self.installer != "pip" else None
         if uv is None and self.installer == "uv":
             raise EnvironmentFailed(f"{self.name} could not be made: uv is not installed; install it first.")
-        tool = Tool(self.folder, installer_variables(self.env_allow), self.keep)
+        # What an installer that is broken off leaves in its temporary directory goes with it.
+        places = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(self._temporary))
+        tool = Tool(self.folder, {**installer_variables(self.env_allow), **places}, self.keep)
         try:
             await build(self.prefix, recipe, tool, uv, progress)
         except EnvironmentFailed as error:
             raise EnvironmentFailed(f"{self.name} could not be made: {error.message}") from error
+        await finish(partial(remove_tree, self._temporary))
+
+    @property
+    def _temporary(self) -> Path:
+        return self.prefix.with_name(self.prefix.name + ".tmp")
 
     async def remove(self) -> None:
         """Remove what `prepare` made. Raises `Conflict` where the environment is not ours."""
@@ -225,6 +229,7 @@ class VenvPythonEnvironment(PythonEnvironment):
         await finish(self._clear)
 
     def _clear(self) -> None:
+        remove_tree(self._temporary)
         remove_tree(self.prefix)
         requirements_file(self.prefix).unlink(missing_ok=True)
 
@@ -260,19 +265,6 @@ def _write_private(file: Path, text: str) -> None:
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
-
-
-def read_config(prefix: Path) -> dict[str, str]:
-    """Return what ``pyvenv.cfg`` says: ``version``, ``home``, ``prompt`` and more; empty where unreadable."""
-    found: dict[str, str] = {}
-    for line in (read_small(prefix / CONFIG, _CONFIG_BYTES) or "").splitlines():
-        key, equals, value = line.partition("=")
-        if equals:
-            found[key.strip().lower()] = value.strip().strip("'\"")[:_VALUE_LENGTH]
-    version = found.get("version") or found.get("version_info")
-    if version:
-        found["version"] = version
-    return found
 
 
 def remove_tree(folder: Path) -> None:

@@ -12,7 +12,8 @@ from folders import make_venv
 from registries import Make
 
 from jupyter_exec_ext.environments.discovery import Walk
-from jupyter_exec_ext.environments.venv import VenvPythonEnvironment, read_config
+from jupyter_exec_ext.environments.layout import read_config
+from jupyter_exec_ext.environments.venv import VenvPythonEnvironment
 
 
 def found(root: Path, **options: int) -> set[str]:
