@@ -40,6 +40,15 @@ def needs_engine() -> None:
         pytest.skip(f"needs {missing}")
 
 
+# Ends the engine where the tests end without doing so.
+_WATCHED = """
+tests=$1; shift
+dockerd "$@" &
+while kill -0 "$tests" && kill -0 $!; do sleep 1; done 2>/dev/null
+kill $! 2>/dev/null
+"""
+
+
 class OwnEngine:
     """A running engine.
 
@@ -56,21 +65,26 @@ class OwnEngine:
         self.start()
 
     def start(self) -> None:
-        """Start it, also after `kill`."""
+        """Start it, also after `kill`.
+
+        Not as a child of the tests: some of them count or end the children of their process.
+        """
+        places = {"data-root": "data", "exec-root": "exec", "pidfile": "pid"}
+        arguments = [f"--{option}={self.folder / name}" for option, name in places.items()]
+        arguments += [f"--{option}=false" for option in ("iptables", "ip6tables", "ip-forward", "ip-masq")]
+        command = ["-H", self.address, "--bridge", "none", *arguments]
         with open(self.folder / "log", "ab") as log:
-            self.process = subprocess.Popen(
-                ["dockerd", "-H", self.address, "--data-root", self.folder / "data", "--exec-root",
-                 self.folder / "exec", "--pidfile", self.folder / "pid", "--bridge", "none",
-                 "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false"],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            subprocess.run(
+                ["setsid", "--fork", "sh", "-c", _WATCHED, "engine", str(os.getpid()), *command],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=True,
             )  # fmt: skip
         self._until_ready()
+        self.process = psutil.Process(int((self.folder / "pid").read_text()))
 
     def _until_ready(self) -> None:
         end = time.monotonic() + 60
         while not self._answers():
-            assert self.process.poll() is None, (self.folder / "log").read_text()[-3000:]
-            assert time.monotonic() < end
+            assert time.monotonic() < end, (self.folder / "log").read_text()[-3000:]
             time.sleep(0.05)
 
     def _answers(self) -> bool:
@@ -122,7 +136,7 @@ class OwnEngine:
         self.process.terminate()
         try:
             self.process.wait(30)
-        except subprocess.TimeoutExpired:
+        except psutil.TimeoutExpired:
             self.kill()
         self._end_shims()
         self._unmount()
