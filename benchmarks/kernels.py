@@ -78,7 +78,7 @@ async def _block(executor: JupyterCodeExecutor, code: str) -> str:
 
 
 async def _bare_client(executor: JupyterCodeExecutor) -> Any:
-    manager = executor.client._multi.get_kernel(executor.kernel_id)
+    manager = executor.kernel.client._multi.get_kernel(executor.kernel_id)
     session = manager.session.clone()
     session.session = "bare"
     client = manager.client(session=session)
@@ -104,7 +104,7 @@ async def _crowd(executor: JupyterCodeExecutor, folder: str) -> list[float]:
     async with contextlib.AsyncExitStack() as stack:
         kernels = [
             await stack.enter_async_context(
-                JupyterCodeExecutor(executor.environment, folder, client=executor.client)
+                JupyterCodeExecutor(executor.environment, folder, client=executor.kernel.client)
             )
             for _ in range(KERNELS)
         ]

@@ -6,11 +6,11 @@ number; the event log numbers them from 1 without gaps.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from .escapes import without_escapes
 from .models import Execution, Verdict, now
 
 __all__ = ["Event", "EventType", "Outcome", "Transcript", "display_id"]
@@ -28,9 +28,6 @@ EventType = Literal[
     "progress",
     "end",
 ]
-
-# CSI and OSC sequences, and the two-character escapes (ECMA-48).
-_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 
 
 @dataclass(frozen=True)
@@ -93,9 +90,16 @@ class Transcript:
     """What was printed and shown, gathered from events one by one: as plain text, and as outputs.
 
     Text that both have is held once: a program may have printed a lot.
+
+    Parameters
+    ----------
+    events : iterable of Event
+    plain : bool
+        Whether colour codes and their like are left out of the text, too, and not only of what is shown.
     """
 
-    def __init__(self, events: Iterable[Event] = ()) -> None:
+    def __init__(self, events: Iterable[Event] = (), *, plain: bool = False) -> None:
+        self._plain = plain
         self._outputs: list[dict[str, Any]] = []
         self._pieces: list[str] = []
         self._texts: list[str] = []
@@ -151,12 +155,12 @@ class Transcript:
     def _close(self) -> None:
         if self._pieces:
             text = self._outputs[-1]["text"] = "".join(self._pieces)
-            self._texts.append(text)
+            self._texts.append(without_escapes(text) if self._plain else text)
             self._pieces.clear()
 
     @property
     def output(self) -> str:
-        """Everything in order, as plain text (the escapes in what was printed as they were)."""
+        """Everything in order, as text; escapes in what was printed as they were, unless it is plain."""
         self._join()
         return self._texts[0] if self._texts else ""
 
@@ -181,6 +185,6 @@ def display_id(event: Event) -> str | None:
 
 def _text(event: Event) -> str:
     if event.type == "error":
-        return _ESCAPES.sub("", "\n".join(event.data.get("traceback", []))) + "\n"
+        return without_escapes("\n".join(event.data.get("traceback", []))) + "\n"
     text = event.data.get("data", {}).get("text/plain", "")
-    return _ESCAPES.sub("", "".join(map(str, text)) if isinstance(text, list) else str(text)) + "\n"
+    return without_escapes("".join(map(str, text)) if isinstance(text, list) else str(text)) + "\n"

@@ -248,6 +248,11 @@ class Execution(BaseModel):
     last_event: int = 0
 
     @property
+    def plain(self) -> bool:
+        """Whether `output` is without colour codes: of a kernel, whose `outputs` have them."""
+        return self.environment.partition(":")[0] == "kernel"
+
+    @property
     def ended(self) -> bool:
         """Whether the status is a final one."""
         return self.status in ENDED

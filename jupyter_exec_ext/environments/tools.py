@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from ..errors import EnvironmentFailed
+from ..escapes import without_escapes
 from . import leash
 from .variables import allowed_variables
 
@@ -36,7 +37,6 @@ _LINE_LENGTH = 300
 _LAST_LINES = 12
 _TOLD_LINES = 1000
 _LAST_LENGTH = 1000
-_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 # As Python's, uv's and C's programs say it.
 _FULL = re.compile(r"No space left on device|Disk quota exceeded|os error 28\b|Errno 28\b")
 _USER_INFO = re.compile(r"(?<=://)[^/\s@]+@")
@@ -144,7 +144,7 @@ def _follow(process: subprocess.Popen[bytes], last: deque[bytes], tell: Callable
 def _clean(raw: bytes) -> str:
     """Make a line fit to be shown: no colours, controls or passwords, and not too long."""
     text = raw.decode("utf-8", "replace")
-    text = _USER_INFO.sub("***@", _ESCAPES.sub("", text))
+    text = _USER_INFO.sub("***@", without_escapes(text))
     shown = "".join(c for c in text.expandtabs() if unicodedata.category(c) not in ("Cc", "Cf", "Cs"))
     return shown.strip()[:_LINE_LENGTH]
 

@@ -139,6 +139,9 @@ class CodeExecutor(ABC):
     with ``async with``.
     """
 
+    #: Whether the text of a result is without colour codes; its outputs have them.
+    plain = False
+
     @classmethod
     def default_environment(cls) -> PythonEnvironment:
         """Where it runs for whoever names no environment."""
@@ -197,7 +200,7 @@ class CodeExecutor(ABC):
             Where there are no blocks, or options that cannot be (a ValueError, too).
         """
         options = checked(blocks, options)
-        transcript = Transcript()
+        transcript = Transcript(plain=self.plain)
         async for event in self.run(blocks, options):
             transcript.add(event)
         outcome: Outcome = event.data["outcome"]

@@ -38,6 +38,8 @@ class Execution:
         self.begun = 0
         #: What the block that could not begin waited for, in words.
         self.waited_for: str | None = None
+        #: What else a person has to know of how it ended, also where it ended well.
+        self.note: str | None = None
         self.channel: Channel | None = None
         self.code_files: list[str] = []
         self.verdict = Verdict(cpu_seconds=0.0, max_rss_bytes=0)
@@ -116,6 +118,8 @@ class Execution:
         """What the execution came to."""
         judgement, verdict = self._final(), self.verdict
         verdict.cause, verdict.signal = judgement.cause, judgement.signal
+        if self.note:
+            verdict.cause = f"{verdict.cause} {self.note}" if verdict.cause else self.note
         verdict.wall_seconds = round(time.monotonic() - self._started, 6)
         verdict.max_rss_bytes = verdict.max_rss_bytes or None  # of programs smaller than their supervisor
         if self.truncated:

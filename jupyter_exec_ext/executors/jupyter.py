@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 from collections.abc import AsyncGenerator, Sequence
 from typing import Literal
 
 from ..environments.kernel import KernelEnvironment
-from ..errors import Conflict, EnvironmentFailed, ExecError, InvalidRequest, KernelDied, NotFound, SessionLost
+from ..errors import Conflict, EnvironmentFailed, ExecError, InvalidRequest
 from ..events import Event
-from ..kernels.beginning import begins
 from ..kernels.client import JupyterClient
-from ..kernels.connection import KernelConnection
 from ..kernels.pool import KernelPool
-from ..kernels.startup import furnish
 from ..languages import Language
 from ..models import CodeBlock
 from .base import CodeExecutor, RunOptions, checked, real_folder
 from .kernelrun import KernelRun
 from .outputfiles import checked_directory
+from .sessionkernel import SessionKernel
 from .turns import RunTurn
 
 __all__ = ["JupyterCodeExecutor", "TimeoutPolicy"]
@@ -59,6 +56,8 @@ class JupyterCodeExecutor(CodeExecutor):
         Where images and HTML are saved, as the outcome's ``output_files``; else they are not. It must exist.
     """
 
+    plain = True
+
     def __init__(
         self,
         environment: KernelEnvironment,
@@ -76,20 +75,10 @@ class JupyterCodeExecutor(CodeExecutor):
         self.workspace = real_folder(workspace)
         self.output_limit, self.on_timeout, self.interrupt_grace = output_limit, on_timeout, interrupt_grace
         self.output_dir = checked_directory(output_dir)
-        self.attached = kernel_id is not None
-        self.kernel_id = kernel_id
-        self.client = client or JupyterClient()
-        self.pool = pool
         self._own_client = client is None
+        self.kernel = SessionKernel(environment, self.workspace, client or JupyterClient(), kernel_id, pool)
         self._run: KernelRun | None = None
-        #: The process that was prepared, if any: a server or a gateway may start another one in its place.
-        self._furnished = ""
-        #: Whether the last run was lost: behind a gateway its kernel may go on with it.
-        self.left_behind = False
         self._turn = RunTurn("A run goes on in this session; wait for its end, or use another session.")
-        # One at a time starts, restarts or ends the kernel.
-        self._life = asyncio.Lock()
-        self._stopped = False
 
     @classmethod
     def default_environment(cls) -> KernelEnvironment:
@@ -105,148 +94,35 @@ class JupyterCodeExecutor(CodeExecutor):
 
     async def start(self) -> None:
         """Start a kernel, or find the one to attach to, and connect. Raises `EnvironmentFailed`."""
-        self._stopped = False
-        async with self._life:
-            await self._begin()
+        await self.kernel.start()
 
-    @begins
-    async def _begin(self) -> None:
-        if self._stopped:
-            raise SessionLost("The session was stopped.")
-        if self.attached:
-            self._check_attached(self.kernel_id or "")
-            await self.client.connect(self.kernel_id or "")
-            return
-        try:
-            if not await self._take_ready():
-                self.kernel_id = await self._start_kernel()
-                await self._furnish(await self.client.connect(self.kernel_id))
-        except BaseException:
-            await self._end()
-            raise
-        if self.pool is not None:
-            self.pool.refill(self.environment.name)
-
-    async def _take_ready(self) -> bool:
-        """Take a kernel that is ready already, where there is one."""
-        self._check_workspace()
-        self.kernel_id = None
-        if self.pool is not None:
-            self.kernel_id = await self.pool.take(self.environment, self.workspace)
-        if self.kernel_id is None:
-            return False
-        self._furnished = (await self.client.connect(self.kernel_id)).kernel  # the pool has done that
-        await self.client.enter(self.kernel_id, self.environment.display_name, self.workspace.name)
-        return True
-
-    async def _furnish(self, connection: KernelConnection) -> KernelConnection:
-        """Prepare a kernel that has just started; somebody else's stays as it is."""
-        if not self.attached:
-            folder = str(self.workspace) if self.client.remote else None
-            await furnish(connection, self.environment, folder=folder)
-            self._furnished = connection.kernel
-        return connection
-
-    @begins
-    async def _restart(self, *, now: bool = False) -> KernelConnection:
-        if self.kernel_id is None:
-            raise SessionLost("The session was stopped.")
-        await self.client.restart(self.kernel_id, now=now)
-        return await self._furnish(await self.client.connect(self.kernel_id))
-
-    def _check_attached(self, kernel_id: str) -> None:
-        if not self.client.has(kernel_id):
-            where = " among those that this server has started in its gateway" if self.client.remote else ""
-            raise InvalidRequest(
-                f"There is no kernel {kernel_id[:64]!r}{where}; attach to another.", field="kernel_id"
-            )
-        name = self.client.name_of(kernel_id)
-        if name != self.environment.kernel_name:
-            raise InvalidRequest(
-                f"That kernel is one of kernel:{name}, not of {self.environment.name}.", field="kernel_id"
-            )
-
-    def _check_workspace(self) -> None:
-        if not self.workspace.is_dir():
-            raise EnvironmentFailed(f"The working directory {self.workspace} is gone; choose another path.")
-
-    async def _start_kernel(self) -> str:
-        return await self.client.start(
-            self.environment.kernel_name,
-            cwd=str(self.workspace),
-            env=await asyncio.to_thread(self.environment.variables),
-            title=self.environment.display_name,
-            path=self.workspace.name,
-        )
-
-    async def _end(self) -> None:
-        if self.kernel_id is not None and not self.attached:
-            await self.client.stop(self.kernel_id, now=True)
-            self.kernel_id = None
+    @property
+    def kernel_id(self) -> str | None:
+        """The kernel's identifier, where there is one."""
+        return self.kernel.id
 
     @property
     def alive(self) -> bool:
         """Whether there is a kernel that can take a run."""
-        return self.kernel_id is not None and not self._stopped and self.client.has(self.kernel_id)
+        return self.kernel.alive
 
     async def stop(self) -> None:
         """End what runs, and the kernel where it was started here."""
-        self._stopped = True
+        self.kernel.abandon()
         if self._run is not None:
             await self._run.cancel()
-        async with self._life:
-            await self._end()
-            if self._own_client:
-                await self.client.close()
+        await self.kernel.stop()
+        if self._own_client:
+            await self.kernel.client.close()
 
     async def restart(self) -> None:
         """Begin with empty state; a run that goes on is lost."""
-        self._stopped = False
-        async with self._life:
-            if self.alive:
-                await self._restart()
-            else:
-                await self._begin()
+        await self.kernel.restart()
 
     @property
     def policy(self) -> TimeoutPolicy:
         """What becomes of the kernel when time is up; one that is somebody else's is never restarted."""
-        return "interrupt" if self.attached and self.on_timeout == "restart" else self.on_timeout
-
-    async def connected(self) -> KernelConnection:
-        """The connection to the kernel, which is started again where it has died."""
-        async with self._life:
-            if not self.alive:
-                await self._begin()
-            if self.kernel_id is None:
-                raise SessionLost("The session was stopped.")
-            try:
-                connection = await self.client.connect(self.kernel_id)
-                await self._end_left_behind(self.kernel_id)
-                same = self._furnished in ("", connection.kernel)
-                return connection if same else await self._furnish(connection)
-            except KernelDied:
-                if self.attached:
-                    raise
-                return await self._restart(now=True)
-            except NotFound:  # a gateway has shut it down, or is another one
-                if self.attached:
-                    raise
-                await self._begin()
-                return await self.client.connect(self.kernel_id)
-
-    async def _end_left_behind(self, kernel_id: str) -> None:
-        if self.left_behind and self.client.remote and not self.attached:
-            with contextlib.suppress(ExecError):
-                await self.client.interrupt(kernel_id)
-        self.left_behind = False
-
-    async def revive(self) -> None:
-        """Restart a kernel that does not react any more."""
-        async with self._life:
-            with contextlib.suppress(NotFound):
-                if not self._stopped:
-                    await self._restart(now=True)
+        return "interrupt" if self.kernel.attached and self.on_timeout == "restart" else self.on_timeout
 
     # -- runs ----------------------------------------------------------------------------------------
 
@@ -286,8 +162,8 @@ class JupyterCodeExecutor(CodeExecutor):
             await self._run.cancel()
 
     async def interrupt(self) -> None:
-        """Interrupt the run's cell once; nothing happens while the kernel works for others, or on nothing."""
-        if self._run is not None:
+        """Interrupt the run's cell once, or one that a run has left; not what the kernel does for others."""
+        if not await self.kernel.interrupt_left() and self._run is not None:
             await self._run.interrupt()
 
     async def send_input(self, value: str) -> None:

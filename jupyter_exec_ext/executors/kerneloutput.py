@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
@@ -18,6 +19,8 @@ OVERHEAD = 256
 DISPLAY_LIMIT = 4 * 1024 * 1024
 #: Characters of the texts of an error below which it is not cut any further.
 SHORTEST = 200
+#: What Jupyter's servers write to stderr when they drop output.
+_DROPPED = re.compile(r"\s*IOPub (?:message|data) rate exceeded\.")
 _SHOWN = frozenset({"display_data", "execute_result", "update_display_data"})
 
 
@@ -30,9 +33,12 @@ class KernelOutput:
         Bytes that are kept of the whole execution; half of it head, half of it tail.
     wake : callable
         Is called when there is something to fetch.
+    remote : bool
+        Whether it comes through a gateway, which drops what is too much for it, and says so among it.
     """
 
-    def __init__(self, limit: int, wake: Callable[[], None]) -> None:
+    def __init__(self, limit: int, wake: Callable[[], None], *, remote: bool = False) -> None:
+        self._remote = remote
         self._head, self._limit, self._wake = limit // 2, limit - limit // 2, wake
         self._room = self._head
         #: Characters of the pieces that the tail is kept in: whole ones are dropped.
@@ -55,6 +61,7 @@ class KernelOutput:
             self._leave_out(message)
         elif message.type == "stream":
             text = as_text(message.content.get("text"))
+            self.truncated |= self._remote and _DROPPED.match(text) is not None
             if text:
                 self._print("stderr" if message.content.get("name") == "stderr" else "stdout", text)
         elif message.type in _SHOWN:

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncGenerator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ExecError, KernelDied, SessionLost
 from ..events import Event
 from ..kernels.connection import KernelConnection
+from ..kernels.discreet import make_discreet
 from ..kernels.request import KernelRequest
+from ..kernels.startup import is_ipython
 from ..kernels.wire import Message
 from ..languages import Language
 from ..models import CodeBlock
 from .base import RunOptions
 from .execution import Execution
+from .kernelladder import KernelLadder
 from .kerneloutput import KernelOutput
 from .kernelquestions import KernelQuestions
 from .kernelturn import KernelTurn
 from .kernelverdict import judge_death, judge_reply
 from .lateoutput import LateOutput
 from .outputfiles import OutputFiles
-from .verdict import CANCELLED, TIMED_OUT, Judgement
 
 if TYPE_CHECKING:
     from .jupyter import JupyterCodeExecutor
@@ -32,8 +33,6 @@ __all__ = ["KernelRun"]
 
 #: Seconds between two lots of events: what comes meanwhile goes out together.
 TICK = 0.02
-#: Seconds from the end of a run to the end of its kernel's restart, after which it is not waited for.
-REVIVAL = 2.5
 #: How often a cell is sent that the kernel does not run, since a cell of somebody else before it has failed.
 TRIES = 10
 
@@ -54,12 +53,13 @@ class KernelRun:
         self._execution = Execution(options, executor.output_limit, blocks)
         self._execution.verdict.cpu_seconds = self._execution.verdict.max_rss_bytes = None
         self._wake = asyncio.Event()
-        self._output = KernelOutput(executor.output_limit, self._wake.set)
+        remote = executor.kernel.client.remote
+        self._output = KernelOutput(executor.output_limit, self._wake.set, remote=remote)
         self._files = OutputFiles(executor.output_dir)
         self._questions = KernelQuestions(options.stdin, self._send_answer, self._wake.set)
         self._request: KernelRequest | None = None
         self._connection: KernelConnection | None = None
-        self._turn: KernelTurn | None = None
+        self._ladder: KernelLadder | None = None
         self._reply: dict[str, Any] | None = None
         self._late: LateOutput | None = None  #: Takes the messages once the run has ended.
 
@@ -79,8 +79,10 @@ class KernelRun:
             except KernelDied as error:
                 self._died(error)
             except ExecError as error:
-                self._executor.left_behind = isinstance(error, SessionLost)
+                self._executor.kernel.left_behind = isinstance(error, SessionLost)
                 self._execution.fail(error)
+            if not self._execution.verdict.state_kept:
+                self._executor.kernel.forget()
         rest, self._late = self._output.finish(), LateOutput(self._options.late)
         for event in rest:
             yield event
@@ -98,14 +100,8 @@ class KernelRun:
 
     async def interrupt(self) -> None:
         """Interrupt the cell where it is this one that the kernel runs. Raises `ExecError`."""
-        if self._request is not None and not self._request.over:
-            await self._hit(self._request)
-
-    async def _hit(self, request: KernelRequest) -> None:
-        executor = self._executor
-        waits = self._turn is not None and self._turn.behind(request)
-        if executor.kernel_id is not None and not waits and not (executor.attached and request.ending):
-            await executor.client.interrupt(executor.kernel_id)
+        if self._ladder is not None and self._request is not None and not self._request.over:
+            await self._ladder.hit(self._request)
 
     def answer(self, value: str) -> None:
         """Answer the question that the program has asked. Raises `Conflict` where it has not."""
@@ -118,11 +114,12 @@ class KernelRun:
     # -- one cell --------------------------------------------------------------------------------------
 
     async def _cell(self, block: CodeBlock, language: Language) -> AsyncGenerator[Event, None]:
-        executor = self._executor
-        connection = self._connection = await executor.connected()
-        turn = self._turn = KernelTurn(connection, self._execution, attached=executor.attached)
-        cell = executor.environment.cell(block.code, language)
-        script = language.name != executor.environment.own_language.name
+        kernel, environment = self._executor.kernel, self._executor.environment
+        connection = self._connection = await kernel.connected()
+        self._execution.note = kernel.news(connection) or self._execution.note
+        turn = KernelTurn(connection, self._execution, attached=kernel.attached)
+        cell = environment.cell(block.code, language)
+        script = language.name != environment.own_language.name
         for tries_left in reversed(range(TRIES)):
             async for event in turn.come():
                 yield event
@@ -143,33 +140,43 @@ class KernelRun:
     ) -> AsyncGenerator[Event, None]:
         """Send a cell, and leave its reply, or none where it was stopped and judged."""
         self._reply = None
-        request = await connection.execute(
-            cell,
-            self._take,
-            self._gone,
-            store_history=not self._executor.attached,
-            allow_stdin=self._options.allow_stdin or self._options.stdin is not None,
-        )
-        request.ended.add_done_callback(lambda _: self._wake.set())
-        self._request = request
-        ladder = asyncio.ensure_future(self._guard(request, turn))
+        request = self._request = await self._send(connection, cell)
+        ladder = self._ladder = KernelLadder(self._executor, self._execution, turn)
+        ladder.watch(request)
         try:
             async for event in turn.begin(request):
                 yield event
             async with contextlib.aclosing(self._until_end(request)) as events:
                 async for event in events:
                     yield event
-            stopped = await self._stopped(ladder)
+            stopped = await ladder.stopped()
             if stopped is not None:
                 self._execution.judged(stopped)
             else:
-                self._reply = request.ended.result()
+                self._reply = await self._settled(connection, request.ended.result())
         finally:
             self._request = None
-            if not ladder.done():
-                ladder.cancel()
-            if not request.over:
-                await self._abandon(request)
+            await ladder.end(request)
+
+    async def _send(self, connection: KernelConnection, cell: str) -> KernelRequest:
+        attached = self._executor.kernel.attached
+        if attached and is_ipython(connection, self._executor.environment):
+            await make_discreet(connection)
+        request = await connection.execute(
+            cell,
+            self._take,
+            self._gone,
+            store_history=not attached,
+            allow_stdin=self._options.allow_stdin or self._options.stdin is not None,
+        )
+        request.ended.add_done_callback(lambda _: self._wake.set())
+        return request
+
+    async def _settled(self, connection: KernelConnection, reply: dict[str, Any]) -> dict[str, Any]:
+        """The reply, unless somebody ends the kernel. Raises `SessionLost`."""
+        ours = self._ladder is not None and self._ladder.interrupted
+        await connection.check_kept(interrupted=reply.get("ename") == "KeyboardInterrupt" and not ours)
+        return reply
 
     async def _until_end(self, request: KernelRequest) -> AsyncGenerator[Event, None]:
         while True:
@@ -210,91 +217,9 @@ class KernelRun:
             self._output.show(payload.get("data"))
         elif payload.get("source") == "ask_exit" and not payload.get("keepkernel") and self._connection:
             self._connection.ends = True
+            self._executor.kernel.exits = True
             self._execution.verdict.state_kept = False
 
     def _died(self, error: KernelDied) -> None:
         self._execution.verdict.state_kept = False
         self._execution.judged(judge_death(error))
-
-    # -- the ladder ------------------------------------------------------------------------------------
-
-    async def _guard(self, request: KernelRequest, turn: KernelTurn) -> Judgement | None:
-        """Wait until the time is up or it is cancelled, and then end the run. Returns why, where it did."""
-        sent = time.monotonic()
-        await turn.until_begun(request, sent)
-        if not request.over:
-            await self._until_due()
-        if turn.behind(request) and not self._execution.cancelled.is_set():
-            await turn.until_begun(request, sent)  # others came between, which only this time has shown
-            if not request.over:
-                await self._until_due()
-        if request.over:
-            return None  # it ended by itself in this very moment, and nothing is left to be interrupted
-        why = self._why()
-        policy = self._executor.policy
-        if why.status == "timeout" and policy == "keep":
-            why.cause = f"{why.cause} The kernel goes on with it; interrupt the session to end it."
-        else:
-            why = await self._interrupt(request, why)
-        request.fail(SessionLost(why.cause or "It was stopped."))
-        return why
-
-    async def _until_due(self) -> None:
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._execution.cancelled.wait(), self._execution.remaining)
-
-    def _why(self) -> Judgement:
-        if self._execution.cancelled.is_set():
-            return Judgement("cancelled", CANCELLED, "It was cancelled.")
-        cause = f"Timeout: it ran longer than {self._options.timeout:g} s and was stopped."
-        return Judgement("timeout", TIMED_OUT, cause)
-
-    async def _interrupt(self, request: KernelRequest, why: Judgement) -> Judgement:
-        executor = self._executor
-        if self._turn is not None and self._turn.behind(request):
-            return self._void(request, why)
-        with contextlib.suppress(ExecError):
-            await self._hit(request)
-        await asyncio.wait({request.ended}, timeout=executor.interrupt_grace)
-        if request.over:
-            why.cause = f"{why.cause} The kernel was interrupted and has kept its state."
-        elif executor.policy == "restart":
-            self._execution.verdict.state_kept = False
-            request.fail(SessionLost(why.cause or ""))
-            why.cause = f"{why.cause} The kernel did not react to the interrupt and {await self._revive()}."
-        else:
-            why.cause = f"{why.cause} The kernel does not react to the interrupt and is still busy."
-        return why
-
-    def _void(self, request: KernelRequest, why: Judgement) -> Judgement:
-        """Leave a cell in the kernel's queue, from which nothing can be taken back."""
-        request.void(lambda: self._hit(request))
-        request.fail(SessionLost(why.cause or ""))
-        why.cause = f"{why.cause} The kernel had not begun with it, and was not interrupted."
-        return why
-
-    async def _revive(self) -> str:
-        """Restart the kernel; returns what became of it, in time: a gateway asks it first, and waits."""
-        reviving = asyncio.ensure_future(self._executor.revive())
-        reviving.add_done_callback(lambda done: done.cancelled() or done.exception())
-        done, _ = await asyncio.wait({reviving}, timeout=REVIVAL)
-        if not done:
-            return "is being restarted"  # who comes next waits for it
-        error = reviving.exception()
-        return "was restarted" if error is None else f"could not be restarted: {str(error).rstrip('.')}"
-
-    async def _stopped(self, ladder: asyncio.Future[Judgement | None]) -> Judgement | None:
-        """Why the run was stopped; None where it ended by itself."""
-        if ladder.done() or self._due:
-            return await ladder
-        return None
-
-    @property
-    def _due(self) -> bool:
-        return self._execution.cancelled.is_set() or self._execution.remaining == 0
-
-    async def _abandon(self, request: KernelRequest) -> None:
-        """Nobody reads the events any more: end the cell before the next one may start."""
-        self._execution.cancelled.set()
-        with contextlib.suppress(ExecError):
-            await self._interrupt(request, self._why())

@@ -38,7 +38,7 @@ class KernelTurn:
         """Whether a request waits in the kernel's queue: an interrupt would hit whom it waits for."""
         if request.began.is_set():
             return False
-        return self._attached or self._connection.occupied(besides=request)
+        return self._attached or self._connection.work.occupied(besides=request)
 
     async def come(self) -> AsyncGenerator[Event, None]:
         """Wait for a kernel that others keep busy: what was sent to it now could not be taken back.
@@ -46,11 +46,11 @@ class KernelTurn:
         Between two cells of theirs it is not waited for: whoever uses a kernel in turns with somebody else
         would wait each time. If another one of theirs does begin, it is waited for as `begin` does.
         """
-        if not self._connection.works():
+        if not self._connection.work.going_on():
             return
         yield self._wait()
         since = time.monotonic()
-        await _first_of(self._connection.until_free(), self._execution.cancelled.wait())
+        await _first_of(self._connection.work.until_free(), self._execution.cancelled.wait())
         self._execution.waited(time.monotonic() - since)
 
     async def begin(self, request: KernelRequest) -> AsyncGenerator[Event, None]:

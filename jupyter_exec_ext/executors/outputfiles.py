@@ -22,7 +22,7 @@ __all__ = ["OutputFiles", "checked_directory"]
 
 #: How many files one execution may make, and of how many bytes together.
 MAX_FILES, MAX_BYTES = 200, 64 * 1024 * 1024
-#: What is saved, by its suffix: of the forms of one display the first of these, as JupyterLab shows it.
+#: What is saved, by its suffix: of one display each of these forms, the richest first.
 #: Not from `mimetypes`, whose table is the system's and may have another suffix, or none.
 _SUFFIXES = {
     "text/html": ".html",
@@ -84,7 +84,7 @@ class OutputFiles:
         self.paths: list[str] = []
         self._notes: list[str] = []
         self._waiting: deque[_Item] = deque()
-        self._updates: dict[str, _Item] = {}
+        self._updates: dict[tuple[str, str], _Item] = {}
         self._work: asyncio.Task[None] | None = None
         self._name, self._number = f"output-{new_id()[:12]}", 0
         self._bytes = self._tried = self._written = 0
@@ -98,18 +98,17 @@ class OutputFiles:
             size = f"{message.size:,} bytes"
             self._note(f"A display of {size} was not saved: it is over the limit of one message.")
         elif message.type in _SHOWN:
-            item = _richest(message.content.get("data"))
-            if item is not None:
+            for item in _items(message.content.get("data")):
                 self._put(item)
         elif message.type == "update_display_data":
             self._update(message.content)
 
     def _update(self, content: dict[str, Any]) -> None:
-        transient, item = content.get("transient"), _richest(content.get("data"))
+        transient = content.get("transient")
         name = transient.get("display_id") if isinstance(transient, dict) else None
-        if item is not None and isinstance(name, (str, int)):
+        for item in _items(content.get("data")) if isinstance(name, (str, int)) else ():
             # An animation is one file, not thousands.
-            self._updates[str(name)] = item
+            self._updates[str(name), item.type] = item
             while len(self._updates) > MAX_FILES:
                 self._put(self._updates.pop(next(iter(self._updates))))
 
@@ -180,16 +179,13 @@ class OutputFiles:
 _BINARY = getattr(os, "O_BINARY", 0)
 
 
-def _richest(data: object) -> _Item | None:
-    if isinstance(data, dict):
-        for kind, text in _texts(data):
-            return _Item(kind, text)
-    return None
+def _items(data: object) -> list[_Item]:
+    return [_Item(kind, text) for kind, text in _texts(data)] if isinstance(data, dict) else []
 
 
 def _texts(data: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """The forms that can be saved, the richest first."""
-    for kind in (*_SUFFIXES, *filter(_IMAGE.fullmatch, data)):
+    for kind in dict.fromkeys((*_SUFFIXES, *filter(_IMAGE.fullmatch, data))):
         value = data.get(kind)
         if isinstance(value, list) and all(isinstance(line, str) for line in value):
             value = "".join(value)  # as nbformat has it

@@ -16,6 +16,7 @@ from .connections import Connections
 from .gateway import explain, is_remote
 from .niceness import NICENESS, Niceness
 from .request import KernelRequest
+from .usage import is_connected, is_listed
 from .wire import Message
 
 if TYPE_CHECKING:
@@ -176,8 +177,7 @@ class JupyterClient:
         """Enter a kernel into JupyterLab's list of running sessions, where there is one."""
         if self._sessions is None:
             return
-        try:
-            # JupyterLab opens a console on one of this type; two sessions may not have one path.
+        try:  # JupyterLab opens a console on one of this type; two sessions may not have one path
             model = await self._sessions.create_session(
                 path=f"{path or 'exec'}-{kernel_id}", name=title, type="console", kernel_id=kernel_id
             )
@@ -246,6 +246,12 @@ class JupyterClient:
     def has(self, kernel_id: str) -> bool:
         """Whether there is such a kernel."""
         return kernel_id in self._multi
+
+    async def in_use(self, kernel_id: str) -> bool:
+        """Whether somebody else uses a kernel: is connected to it, lists it, or has run something in it."""
+        known = self._connections.known(kernel_id)
+        touched = is_connected(self._multi, kernel_id) or (known is not None and known.work.others.seen)
+        return touched or await is_listed(self._sessions, kernel_id)
 
     def _check(self, kernel_id: str) -> None:
         if kernel_id not in self._multi:

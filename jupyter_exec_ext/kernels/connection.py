@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..errors import EnvironmentFailed, ExecError, SessionLost
-from .others import Others
 from .request import KernelRequest
 from .slices import slice_of
 from .watch import RESTARTED, Watch
 from .wire import CHANNELS, Message, Wire, open_wire
+from .work import Work
 
 if TYPE_CHECKING:
     import logging
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["KernelConnection"]
 
-#: How many requests that have ended are remembered, so that their late output is known as theirs.
-REMEMBERED = 256
 #: Seconds between two questions to a kernel that has not answered yet, on the control and shell channel.
 NUDGES = (0.2, 2.0)
 #: Seconds in which a kernel that has nothing else to do answers on the shell channel.
@@ -33,6 +30,8 @@ AT_REST = 0.3
 ASKS = 3.0
 #: Seconds for which a kernel behind a gateway that has answered is taken to be there.
 VERIFIED = 1.0
+#: Seconds from the interrupt of what runs in a kernel that is to end to when it tells that it ends.
+TOLD = 0.5
 #: Seconds for the last messages of a kernel that is gone to come out of the socket.
 LAST_WORDS = 0.3
 #: Seconds that a kernel which was told to end gets for it (IPython's takes 0.5 s), and between two looks.
@@ -63,15 +62,15 @@ class KernelConnection:
         self._manager, self._make_client = manager, make_client
         self._wire: Wire | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self._requests: OrderedDict[str, KernelRequest] = OrderedDict()
-        #: Those that may not have ended yet: all that are remembered would take too long to look through.
-        self._open: set[KernelRequest] = set()
         self._nudges: set[str] = set()
         self._at_rest = ""
         self._heard = asyncio.Event()
         #: Whether the last block told the kernel to end, which it does once it has replied.
         self.ends = False
-        self._others = Others()
+        #: The request that has made the kernel, which is somebody else's, discreet: see `discreet`.
+        self.discreet: KernelRequest | None = None
+        #: What the kernel has to do.
+        self.work = Work(lambda: self.lost is not None)
         self._watch = Watch(manager, self.ask)
 
     # -- life ------------------------------------------------------------------------------------------
@@ -116,7 +115,7 @@ class KernelConnection:
         # now, since of what it begins from now on we hear.
         self._at_rest = self.ask("shell")
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._others.done.wait(), AT_REST)
+            await asyncio.wait_for(self.work.others.done.wait(), AT_REST)
         if self._wire is not None and not await self._wire.asks_arrive(ASKS):
             self.logger.warning("Kernel %s does not open its channel for questions.", self.kernel_id)
 
@@ -159,8 +158,8 @@ class KernelConnection:
         if self.alive and self._watch.replaced:
             # The new process might say so only once something runs in it, which would then seem to be lost.
             error = SessionLost(RESTARTED)
-            await self._fail(error) if self._pending() else self._lose(error)
-        if not (self.alive and (self.ends or self._watch.doubtful(VERIFIED))) or self._pending():
+            await self._fail(error) if self.work.requests.pending() else self._lose(error)
+        if not (self.alive and (self.ends or self._watch.doubtful(VERIFIED))) or self.work.requests.pending():
             return
         until = time.monotonic() + (ENDING if self.ends else 0)
         try:
@@ -204,13 +203,9 @@ class KernelConnection:
         }
         await slice_of(asyncio.get_running_loop()).turn()  # a crowd begins one after the other
         request = KernelRequest(self._send("shell", "execute_request", content), take, gone)
-        self._requests[request.id] = request
-        self._open.add(request)
-        request.ended.add_done_callback(lambda _: self._open.discard(request))
-        while len(self._requests) > REMEMBERED and next(iter(self._requests.values())).over:
-            self._requests.popitem(last=False)
+        self.work.requests.add(request)
         if self._watch.idle:
-            self._watch.start(self._pending, self._fail)
+            self._watch.start(self.work.requests.pending, self._fail)
         return request
 
     def answer(self, asked: Message, value: str) -> None:
@@ -222,24 +217,18 @@ class KernelConnection:
             raise self.lost or SessionLost("The connection to the kernel was closed.")
         return self._wire.send(channel, kind, content, parent)
 
-    def occupied(self, besides: KernelRequest | None = None) -> bool:
-        """Whether the kernel works for others: other clients, or other sessions over this connection."""
-        return not self._others.done.is_set() or self._pending(besides)
+    async def check_kept(self, *, interrupted: bool) -> None:
+        """Raise `SessionLost` where somebody is ending the kernel, or has, under what has just ended.
 
-    def works(self) -> bool:
-        """Whether it is at work for them now; a moment after the end of that it is `occupied` only."""
-        return self._others.working or self._pending()
-
-    async def until_free(self) -> None:
-        """Wait until it does not, or is lost."""
-        while self.lost is None and self.occupied():
-            await self._others.done.wait()
-            pending = {request.ended for request in self._open if not request.over}
-            if pending:
-                await asyncio.wait(pending)
-
-    def _pending(self, besides: KernelRequest | None = None) -> bool:
-        return any(not one.over and one is not besides for one in self._open)
+        Parameters
+        ----------
+        interrupted : bool
+            Whether it ended with an interrupt that nobody here has sent, which may be the beginning of that.
+        """
+        if interrupted and self._watch.remote:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._watch.told.wait(), TOLD)
+        self._watch.check_kept()
 
     async def _fail(self, error: ExecError) -> None:
         await asyncio.sleep(LAST_WORDS)
@@ -249,9 +238,8 @@ class KernelConnection:
         self.lost = self.lost or error
         self._watch.stop()
         self._heard.set()
-        self._others.rest()
-        for request in self._requests.values():
-            request.fail(self.lost)
+        self.work.others.rest()
+        self.work.requests.lose(self.lost)
 
     # -- reading ---------------------------------------------------------------------------------------
 
@@ -274,6 +262,8 @@ class KernelConnection:
     def _route(self, message: Message) -> None:
         if message.type == "kernel_info_reply":
             self.info = message.content
+        if message.type == "shutdown_reply":
+            self._watch.told.set()
         if message.channel == "iopub" and (message.parent in self._nudges or message.type == "iopub_welcome"):
             self._watch.heard(message.kernel)
             self._heard.set()
@@ -282,10 +272,10 @@ class KernelConnection:
             if message.type == "kernel_info_reply":
                 self._nudges.discard(message.parent)
                 if message.parent == self._at_rest:
-                    self._others.rest()
+                    self.work.others.rest()
             return
-        request = self._requests.get(message.parent)
+        request = self.work.requests.get(message.parent)
         if request is not None:
             request.put(message)
         elif message.type == "status" and message.parent_type == "execute_request":
-            self._others.hear(message.content.get("execution_state"))
+            self.work.others.hear(message.content.get("execution_state"))

@@ -52,6 +52,10 @@ class Connections:
             self._made[kernel_id] = made
             return made
 
+    def known(self, kernel_id: str) -> KernelConnection | None:
+        """The connection to a kernel, where there is one, whatever its state."""
+        return self._made.get(kernel_id)
+
     async def end(self, kernel_id: str) -> None:
         """End the connection to a kernel, which goes on."""
         async with self._locks.setdefault(kernel_id, asyncio.Lock()):

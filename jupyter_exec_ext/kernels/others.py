@@ -17,6 +17,8 @@ class Others:
     def __init__(self) -> None:
         #: Set while it does nothing for them, and has not for a moment.
         self.done = asyncio.Event()
+        #: Whether it has ever done something for them.
+        self.seen = False
         self._settling: asyncio.TimerHandle | None = None
 
     @property
@@ -28,6 +30,7 @@ class Others:
         """Note the state that the kernel has told of a request that is theirs."""
         self._forget_settling()
         if state == "busy":
+            self.seen = True
             self.done.clear()
         elif state == "idle":
             self._settling = asyncio.get_running_loop().call_later(SETTLED, self.rest)

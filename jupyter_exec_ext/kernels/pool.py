@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +15,10 @@ from traitlets import List as ListTrait
 from traitlets.config import LoggingConfigurable
 
 from ..environments.kernel import KernelEnvironment
-from ..errors import ExecError, UnknownEnvironment
-from .beginning import begins
+from ..errors import UnknownEnvironment
+from .maker import START_SECONDS, KernelMaker
 from .move import SHADOWED, hand_over, starts_again_in
 from .shelf import ReadyKernel, Shelf, process_of
-from .startup import furnish, warm
 
 if TYPE_CHECKING:
     from ..environments.base import PythonEnvironment
@@ -30,8 +28,6 @@ __all__ = ["KernelPool"]
 
 #: Seconds from a taking to the start of the next kernel: what the taken one is to do goes first.
 REFILL_PAUSE = 0.25
-#: Seconds a kernel may take to become ready.
-START_SECONDS = 60.0
 #: Seconds in which a ready kernel must answer when it is taken; a fresh one takes about as long.
 TAKE_SECONDS = 2.0
 #: Seconds between looks at what is ready, at most.
@@ -84,7 +80,7 @@ class KernelPool(LoggingConfigurable):
         self.folder = Path(folder).expanduser().resolve()
         self._find = find
         self._shelves: dict[str, Shelf] = {}
-        self._ending: set[asyncio.Task[None]] = set()
+        self._maker = KernelMaker(client, self.folder, self.log)
         self._looking: asyncio.Task[None] | None = None
         self._stopping = False
 
@@ -108,8 +104,8 @@ class KernelPool(LoggingConfigurable):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         for shelf in self._shelves.values():
-            self._clear(shelf, "the server stops")
-        await asyncio.gather(*self._ending)
+            self._clear(shelf, "the server stops", used=True)
+        await self._maker.settle()
 
     # -- taking ----------------------------------------------------------------------------------------
 
@@ -125,7 +121,7 @@ class KernelPool(LoggingConfigurable):
         while shelf.ready and not self._stopping:
             kernel = shelf.ready.popleft()
             if not kernel.fits(environment, variables):
-                self._end(kernel, "its environment has changed")
+                self._maker.end(kernel, "its environment has changed")
                 continue
             reason = await self._try(kernel, folder)
             if not reason:
@@ -134,8 +130,14 @@ class KernelPool(LoggingConfigurable):
             if reason == SHADOWED:  # all of them would say so
                 shelf.ready.appendleft(kernel)
                 return None
-            self._end(kernel, reason)
+            self._maker.end(kernel, reason)
         return None
+
+    def give_up(self, kernel_id: str) -> None:
+        """Leave a kernel to whoever has attached to it, if it is one of these."""
+        for shelf in self._shelves.values():
+            for kernel in [one for one in shelf.ready if one.id == kernel_id]:
+                shelf.ready.remove(kernel)
 
     async def _try(self, kernel: ReadyKernel, folder: Path) -> str:
         """Hand a kernel over; returns why it is not handed over, or ""."""
@@ -146,12 +148,14 @@ class KernelPool(LoggingConfigurable):
         except Exception as error:
             return str(error) or type(error).__name__
         except BaseException:
-            self._end(kernel, "the taking was broken off")
+            self._maker.end(kernel, "the taking was broken off")
             raise
 
     async def _hand_over(self, kernel: ReadyKernel, folder: Path) -> str:
         if not await self._well(kernel):
             return _GONE
+        if await self.client.in_use(kernel.id):
+            return "somebody uses it"
         if not kernel.environment.is_ipython:
             return ""
         if folder != self.folder and not starts_again_in(self.client.kernel(kernel.id), folder):
@@ -207,47 +211,14 @@ class KernelPool(LoggingConfigurable):
         if not others:
             return False
         least = min(others, key=lambda other: other.used)
-        self._end(least.ready.popleft(), "another environment is in use, and there may be no more")
+        self._maker.end(least.ready.popleft(), "another environment is in use, and there may be no more")
         return True
 
     async def _make(self, name: str) -> ReadyKernel:
         environment = self._find(name)
         if not isinstance(environment, KernelEnvironment):
             raise UnknownEnvironment(f"{name} is no kernel.")
-        variables = await asyncio.to_thread(environment.variables)
-        began = time.monotonic()
-        kernel_id = await self._start(environment, variables)
-        try:
-            await asyncio.wait_for(self._prepare(kernel_id, environment), START_SECONDS)
-            made = ReadyKernel(kernel_id, environment, variables, process_of(self.client.kernel(kernel_id)))
-        except BaseException:
-            self._spawn(self._stop_kernel(kernel_id))
-            raise
-        seconds = time.monotonic() - began
-        self.log.debug("Kernel %s of %s is ready; it took %.2f s.", kernel_id, name, seconds)
-        return made
-
-    async def _start(self, environment: KernelEnvironment, variables: dict[str, str]) -> str:
-        starting = asyncio.ensure_future(
-            self.client.start(
-                environment.kernel_name,
-                cwd=str(self.folder),
-                env=dict(variables),
-                listed=False,
-            )
-        )
-        try:
-            return await asyncio.shield(starting)
-        except asyncio.CancelledError:
-            # A start that is broken off in its middle leaves a kernel nobody knows.
-            self._spawn(self._stop_started(starting))
-            raise
-
-    @begins
-    async def _prepare(self, kernel_id: str, environment: KernelEnvironment) -> None:
-        connection = await self.client.connect(kernel_id, seconds=START_SECONDS)
-        await furnish(connection, environment)
-        await warm(connection, environment)
+        return await self._maker.make(environment)
 
     # -- their end -------------------------------------------------------------------------------------
 
@@ -267,30 +238,14 @@ class KernelPool(LoggingConfigurable):
         except Exception as error:
             self.log.debug("Kernel %s of the pool could not be looked at: %s", kernel.id, error)
             return
-        if not well and kernel in shelf.ready:  # it may have been taken meanwhile
+        if well and not await self.client.in_use(kernel.id):
+            return
+        if kernel in shelf.ready:  # it may have been taken meanwhile
             shelf.ready.remove(kernel)
-            shelf.failed()
-            self._end(kernel, _GONE)
+            if not well:
+                shelf.failed()
+            self._maker.end(kernel, _GONE)
 
-    def _clear(self, shelf: Shelf, reason: str) -> None:
+    def _clear(self, shelf: Shelf, reason: str, *, used: bool = False) -> None:
         while shelf.ready:
-            self._end(shelf.ready.popleft(), reason)
-
-    def _end(self, kernel: ReadyKernel, reason: str) -> None:
-        self.log.debug("Kernel %s of %s is ended: %s", kernel.id, kernel.environment.name, reason)
-        self._spawn(self._stop_kernel(kernel.id))
-
-    async def _stop_started(self, starting: asyncio.Future[str]) -> None:
-        with contextlib.suppress(ExecError):
-            await self._stop_kernel(await starting)
-
-    async def _stop_kernel(self, kernel_id: str) -> None:
-        try:
-            await self.client.stop(kernel_id, now=True)
-        except Exception:
-            self.log.warning("Kernel %s of the pool could not be ended.", kernel_id, exc_info=True)
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._ending.add(task)
-        task.add_done_callback(self._ending.discard)
+            self._maker.end(shelf.ready.popleft(), reason, used=used)

@@ -40,6 +40,8 @@ class KernelRequest:
         self.id = id
         #: Set when the kernel has begun with it, so that it waits for nobody else.
         self.began = asyncio.Event()
+        #: Set when the kernel is done with it, which may be after `ended`: who waited may have given up.
+        self.done = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self.ended: asyncio.Future[dict[str, Any]] = self._loop.create_future()
         self._take, self._gone = take, gone
@@ -93,9 +95,9 @@ class KernelRequest:
             self._settle()
 
     def _settle(self) -> None:
-        if self.over:
-            return
-        if self._reply is not None and self._idle:
+        if self.over:  # by `fail`: nobody waits for the second one
+            self.done.set()
+        elif self._reply is not None and self._idle:
             self._finish()
         else:
             self._wait_for_second()
@@ -118,11 +120,12 @@ class KernelRequest:
         if self._last_wait is not None:
             self._last_wait.cancel()
         self.began.set()
+        self.done.set()
         if not self.over:
             self.ended.set_result(self._reply or {})
 
     def fail(self, error: ExecError) -> None:
-        """It will have no end of its own, and no messages any more."""
+        """Nobody waits for its end any more."""
         self._gone()
         if self._last_wait is not None:
             self._last_wait.cancel()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from ..text import one_line
 from .silent import run_silently
 from .threads import THREADS
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from ..environments.kernel import KernelEnvironment
     from .connection import KernelConnection
 
-__all__ = ["furnish", "startup_code", "warm"]
+__all__ = ["furnish", "is_ipython", "startup_code", "warm"]
 
 #: Messages of a furnished kernel that may wait here to be read, besides those in the system's buffers.
 AHEAD = 100
@@ -145,15 +146,15 @@ _furnish("pipes", _pipes)
 del _pipes
 """
 
-# Whatever a module raises, the kernel goes on without it.
+# Whatever a module raises, the kernel goes on without it, and says so.
 _PRELOAD = """
 def _preload(names):
     import importlib
     for name in names:
         try:
             importlib.import_module(name)
-        except BaseException:
-            pass
+        except BaseException as error:
+            print("preload:", name, repr(error)[:300])
 _preload({names!r})
 del _preload
 """
@@ -194,14 +195,15 @@ async def furnish(
 
     `folder` as in `startup_code`. Raises `ExecError` where it goes away meanwhile.
     """
-    if not environment.is_ipython:
+    if not is_ipython(connection, environment):
         return
     said = (await run_silently(connection, startup_code(environment.preload, folder=folder))).splitlines()
     if "messages: done" in said:
         # Only what such a kernel has printed waits there, and is not dropped.
         connection.limit(AHEAD)
+    _warn_of_preload(connection, environment, said)
     wrong = [line for line in said if line.startswith(_PARTS) and not line.endswith(": done")]
-    if environment.is_ipykernel and (wrong or "messages: done" not in said):
+    if is_ipython(connection, environment, ipykernel=True) and (wrong or "messages: done" not in said):
         connection.logger.warning(
             "Kernel %s could not be prepared, so that some of its output may be lost or filed wrongly: %s",
             connection.kernel_id,
@@ -209,10 +211,37 @@ async def furnish(
         )
 
 
+def _warn_of_preload(
+    connection: KernelConnection, environment: KernelEnvironment, said: Iterable[str]
+) -> None:
+    """Warn of modules that could not be preloaded: once, since every kernel would say the same."""
+    lines = (line.split(" ", 2) for line in said if line.startswith("preload: "))
+    problems = {
+        words[1]: f"{environment.name} could not preload {words[1]}, and starts without it: "
+        f"{one_line(words[-1])}"
+        for words in lines
+    }
+    known, environment.preload_problems = environment.preload_problems, problems
+    for module, problem in problems.items():
+        if known.get(module) != problem:
+            connection.logger.warning("%s", problem)
+
+
 async def warm(connection: KernelConnection, environment: KernelEnvironment) -> None:
     """Let a furnished kernel of IPython do once what its first cell would have to wait for.
 
     Another kernel's is not touched: not all know what ``silent`` means.
     """
-    if environment.is_ipython:
+    if is_ipython(connection, environment):
         await run_silently(connection, "")
+
+
+def is_ipython(
+    connection: KernelConnection, environment: KernelEnvironment, *, ipykernel: bool = False
+) -> bool:
+    """Whether a kernel is IPython's: its command line shows it, or, started by a script, it says so itself.
+
+    With `ipykernel` only ipykernel's own counts, and not another one with the magics.
+    """
+    known = environment.is_ipykernel if ipykernel else environment.is_ipython
+    return known or connection.info.get("implementation") == "ipython"

@@ -19,6 +19,15 @@ def _start():
             self._bootstrap_inner = functools.partial(contextvars.copy_context().run, self._bootstrap_inner)
         return plain(self)
     threading.Thread.start = start
+    # `_thread` is what a few old programs use; `threading` has its own name for the plain one.
+    import _thread
+    begin = _thread.start_new_thread
+    @functools.wraps(begin)
+    def start_new_thread(function, args, *kwargs):
+        if not (callable(function) and isinstance(args, tuple)):
+            return begin(function, args, *kwargs)
+        return begin(contextvars.copy_context().run, (function, *args), *kwargs)
+    _thread.start_new_thread = start_new_thread
 _furnish("threads", _start)
 del _start
 """

@@ -23,7 +23,7 @@ LOOK, ASK = 0.25, 1.0
 #: Seconds that a look may take, and after which a gateway that neither answers nor sends anything is lost.
 PATIENCE, SILENCE = 1.5, 4.0
 
-GONE = "The kernel was shut down while this ran."
+GONE = "The kernel was shut down while this ran; what it had printed is kept."
 ENDED = "The kernel was shut down or restarted by somebody else while this ran; what it had printed is kept."
 SILENT = "The gateway has not answered for some seconds; what had been printed is kept."
 RESTARTED = "The kernel was restarted by somebody else while this ran; what it had printed is kept."
@@ -47,6 +47,13 @@ class Watch:
         self._process: object = None
         self._restarted = False
         self._answered = time.monotonic()
+        #: Set when the kernel has told that it ends, since somebody has asked it to.
+        self.told = asyncio.Event()
+
+    @property
+    def remote(self) -> bool:
+        """Whether the kernel is behind a gateway."""
+        return is_remote(self._manager_or_none())
 
     @property
     def kernel(self) -> str:
@@ -109,7 +116,7 @@ class Watch:
 
     def _pause(self) -> float:
         healthy = self.silence < LOOK
-        return ASK if healthy and is_remote(self._manager_or_none()) else LOOK
+        return ASK if healthy and self.remote else LOOK
 
     def _manager_or_none(self) -> Any:
         with contextlib.suppress(Exception):  # KeyError, or tornado's 404
@@ -123,6 +130,15 @@ class Watch:
             return self.silence > seconds
         process = getattr(getattr(manager, "provisioner", None), "process", None)
         return isinstance(process, subprocess.Popen) and process.poll() is not None  # at once, for each block
+
+    def check_kept(self) -> None:
+        """Raise `SessionLost` where somebody is ending the kernel, or restarting it, or has done so.
+
+        What runs in it is interrupted first, and may then end as if nothing had happened.
+        """
+        manager = self._manager_or_none()
+        if manager is None or getattr(manager, "shutting_down", False) or self.replaced or self.told.is_set():
+            raise SessionLost(ENDED)
 
     async def check_alive(self) -> None:
         """Raises `KernelDied` or `SessionLost` where the kernel is not there any more."""

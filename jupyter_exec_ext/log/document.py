@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from pydantic_core import to_json
 
+from ..escapes import EscapeFilter
 from ..events import Event, Transcript, display_id
 from ..models import Execution
 from .entry import LOST, Entry, encode
@@ -32,13 +33,14 @@ def document(execution: Execution, entries: Iterable[Entry], code: Part | None =
 
     `code` are its code blocks, where there is their JSON already.
     """
-    body = _Body()
+    body = _Body(plain=execution.plain)
     for entry in entries:
         if entry.type != "end":
             body.add(entry)
     head = to_json(execution, exclude={"code_blocks", "output", "outputs"})
     blocks = to_json(execution.code_blocks) if code is None else code
-    output = [b',"output":"', *body.output, b'","outputs":[', *body.finished(), b"]}"]
+    outputs = list(body.finished())
+    output = [b',"output":"', *body.output, b'","outputs":[', *outputs, b"]}"]
     return Parts([head[:-1], b',"code_blocks":', blocks, *output])
 
 
@@ -48,8 +50,9 @@ class _Body:
     It does with bytes what `Transcript` does with events.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, plain: bool) -> None:
         self.output: list[Part] = []
+        self._plain = EscapeFilter() if plain else None
         self._outputs: list[list[Part]] = []
         self._stream: str | None = None
         self._displays: dict[str, list[tuple[list[Part], Event]]] = {}
@@ -74,7 +77,13 @@ class _Body:
             self._outputs.append([b'{"output_type":"stream","name":%b,"text":"' % encode_text(name)])
             self._stream = name
         self._outputs[-1].append(text)
-        self.output.append(text)
+        self.output.append(text if self._plain is None else self._filtered(self._plain, text))
+
+    def _filtered(self, plain: EscapeFilter, text: bytes) -> bytes:
+        """The same without escape sequences; as it is stored where there is none, nor a part of one."""
+        if plain.empty and rb"\u001b" not in text:
+            return text
+        return encode_text(plain.feed(json.loads(b'"%b"' % text)))[1:-1]
 
     def _show(self, event: Event) -> None:
         self._close()
@@ -93,6 +102,7 @@ class _Body:
             parts[:] = [encode(output) for output in Transcript([replace(event, data=data)]).outputs]
 
     def _clear(self) -> None:
+        self._close()
         self._outputs, self._displays = [], {}
         self._stream, self._clears_next = None, False
 
@@ -101,6 +111,8 @@ class _Body:
         if self._stream is not None:
             self._outputs[-1].append(b'"}')
             self._stream = None
+            if self._plain is not None:
+                self.output.append(encode_text(self._plain.finish())[1:-1])
 
     def finished(self) -> Iterator[Part]:
         self._close()

@@ -285,6 +285,7 @@ def _document(
 
 def _filled(execution: Execution, entries: Iterable[Entry]) -> Execution:
     # One entry after the other, so that what was printed is in memory once, and not as entries, too.
-    transcript = Transcript(entry.event() for entry in entries if entry.type != "end")
+    shown = (entry.event() for entry in entries if entry.type != "end")
+    transcript = Transcript(shown, plain=execution.plain)
     execution.output, execution.outputs = transcript.output, transcript.outputs
     return execution

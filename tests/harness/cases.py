@@ -125,8 +125,9 @@ def _read(folder: Path) -> Iterator[Case]:
         different = {place: merged.pop(place, {}) for place in OWN}
         reasons = {place: said for place, said in different.items() if isinstance(said, str)}
         yield _case(folder, name, {**merged, "not_in": reasons})
+        places = merged.get("places", _USUAL)
         for place in different.keys() - reasons:
-            if place == KERNEL or "library" in merged.get("places", _USUAL):
+            if (place == KERNEL and KERNEL not in places) or (place == CONTAINER and "library" in places):
                 yield _case(folder, name, {**_merged(merged, different[place]), "places": [place]})
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from jupyter_exec_ext.models import ENDED
 
 from .backends import Result, Session
-from .cases import Case, Expectation
+from .cases import KERNEL, Case, Expectation
 from .watch import MEBIBYTE, Readings
 
 __all__ = ["check_files", "check_readings", "check_result"]
@@ -17,6 +17,7 @@ Events = list[tuple[int, str, dict[str, Any]]]
 
 #: Seconds beyond its timeout after which every execution has ended.
 SLACK = 5.0
+_ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 #: What separates head and tail where the middle is missing, with how many bytes and of how many.
 _GAP = re.compile(r"\n\[([\d,]+) of ([\d,]+) bytes of output were dropped here")
@@ -63,15 +64,16 @@ def _check_every(case: Case, result: Result) -> None:
         _check_late(result, result.replay)
     else:
         assert result.replay in (None, result.events), "the replay is not what was seen live"
-        _check_record(result)
+        _check_record(result, plain=KERNEL in case.places)
     assert result.verdict["survivors"] == 0, result.verdict
     assert result.verdict["wall_seconds"] < case.request["timeout"] + SLACK, result.verdict
     assert result.verdict["cause"] or result.status == "ok"
 
 
-def _check_record(result: Result) -> None:
-    """The record is what was seen."""
-    assert result.output == _printed(result.events)
+def _check_record(result: Result, *, plain: bool) -> None:
+    """The record is what was seen; that of a kernel is without the escapes of terminals."""
+    printed = _printed(result.events)
+    assert result.output == (_ESCAPE.sub("", printed) if plain else printed)
     if result.replay is not None:
         assert result.events[-1][2] == {"time": result.answer["finished_at"], **result.answer}
 
@@ -97,7 +99,8 @@ def _shown(kind: str, data: dict[str, Any]) -> str:
         return str(data["text"])
     if kind == "error":
         return _COLOUR.sub("", "\n".join(data["traceback"])) + "\n"
-    return _COLOUR.sub("", data["data"]["text/plain"]) + "\n" if "data" in data else ""
+    shows = "data" in data and kind != "update_display_data"
+    return _COLOUR.sub("", data["data"]["text/plain"]) + "\n" if shows else ""
 
 
 def _check_output(expect: Expectation, result: Result, copy: str) -> None:

@@ -127,6 +127,16 @@ def test_rich_output_errors_and_a_large_display_come_through(server: LiveServer,
     assert "text/html of 20,000,002 bytes" in large["output"]
 
 
+def test_what_the_gateway_drops_of_a_flood_is_told(server: LiveServer, session: str) -> None:
+    flood = "for _ in range(400): print('x' * 50_000, flush=True)"
+    dropped = run(server, flood, session=session)
+    assert "IOPub data rate exceeded" in dropped["output"]
+    assert (dropped["status"], dropped["truncated"]) == ("ok", True)
+    assert dropped["verdict"]["limits_hit"] == ["output"]
+    whole = run(server, "print('IOPub message rate exceeded.')", session=session)
+    assert whole["status"] == "ok"
+
+
 def test_input_is_asked_for_and_answered(server: LiveServer, session: str) -> None:
     execution = run(server, "print('hi', input('name? '))", 0, session=session, allow_stdin=True)
     for _ in range(100):
@@ -205,6 +215,7 @@ def test_a_restart_by_somebody_else_is_lost_with_its_output(
     assert (result["status"], result["exit_code"]) == ("lost", None)
     assert result["output"].startswith("on\n")
     assert "restarted by somebody else" in result["verdict"]["cause"]
+    assert not result["verdict"]["state_kept"]
     assert told(run(server, "print(2)", session=session)) == ("ok", 0, "2\n")
 
 
@@ -268,7 +279,7 @@ def test_after_exit_the_next_block_has_a_fresh_kernel(server: LiveServer, sessio
 
     following = run(server, "print('x' in globals())", session=session)
 
-    assert (following["status"], following["output"]) == ("ok", "False\n")
+    assert (following["status"], following["output"]) == ("ok", "False\n"), following
 
 
 def test_a_run_waits_for_what_another_session_runs_in_the_same_kernel(

@@ -90,16 +90,16 @@ async def test_the_wait_for_a_kernel_that_others_keep_busy_is_told_and_counted_a
     attached = await make(kernel_id=own.kernel_id)
     others = asyncio.create_task(run(own, "import time; time.sleep(2)\nx = 1"))
     # another client of the same kernel: its messages are nobody's request here
-    attached.client, private = JupyterClient(client._multi), attached.client
-    await attached.client.connect(own.kernel_id)
+    attached.kernel.client, private = JupyterClient(client._multi), attached.kernel.client
+    await attached.kernel.client.connect(own.kernel_id)
     await asyncio.sleep(0.5)
 
     events = [
         event async for event in attached.run([CodeBlock(code="x")], RunOptions(timeout=1, allow_stdin=False))
     ]
     await others
-    await attached.client.close()
-    attached.client = private
+    await attached.kernel.client.close()
+    attached.kernel.client = private
 
     assert [event.data["status"] for event in events if event.type == "status"] == ["queued", "running"]
     outcome = events[-1].data["outcome"]

@@ -102,7 +102,7 @@ async def test_a_kernel_that_cannot_keep_its_output_is_not_made_to_wait_with_it(
 async def test_who_prints_does_not_wait_for_ever_for_somebody_who_has_stopped_reading(make: Make) -> None:
     # given: another client of the kernel, which reads nothing
     executor = await make()
-    kernel = executor.client.kernel(executor.kernel_id or "")
+    kernel = executor.kernel.client.kernel(executor.kernel_id or "")
     idle = kernel.connect_iopub()
     try:
         await asyncio.sleep(0.5)

@@ -69,9 +69,7 @@ async def test_each_kind_is_a_file_with_the_right_suffix(make: Make, folder: Pat
     assert result.output == "<image>\n" * 8 + "\n\n1\n"
 
 
-async def test_the_richest_form_of_a_result_or_display_is_saved_and_no_other(
-    make: Make, folder: Path
-) -> None:
+async def test_each_form_of_a_result_that_is_an_image_or_html_is_saved(make: Make, folder: Path) -> None:
     executor = await make(output_dir=folder)
     code = """
 class Table:
@@ -81,8 +79,8 @@ Table()"""
 
     result = await run(executor, code)
 
-    assert saved(result) == {".html": b"<table></table>"}
-    assert len(list(folder.iterdir())) == 1
+    assert saved(result) == {".html": b"<table></table>", ".png": b"png"}
+    assert len(list(folder.iterdir())) == 2
 
 
 async def test_nothing_is_saved_without_a_directory_and_plain_text_never(

@@ -74,6 +74,33 @@ async def test_a_session_takes_the_ready_kernel_into_its_folder_and_is_listed(
         await ask(rest, "POST", f"sessions/{session['id']}/restart")
 
 
+async def by_session(jp_fetch: Any, jp_ws_fetch: Any, kernel_id: str) -> Any:
+    """Begin a notebook with that kernel, as JupyterLab does."""
+    body = {"path": "a.ipynb", "name": "a", "type": "notebook", "kernel": {"id": kernel_id}}
+    return await jp_fetch("api", "sessions", method="POST", body=json.dumps(body))
+
+
+async def by_websocket(jp_fetch: Any, jp_ws_fetch: Any, kernel_id: str) -> Any:
+    """Connect to it, and do nothing else."""
+    return await jp_ws_fetch("api", "kernels", kernel_id, "channels")
+
+
+@pytest.mark.parametrize("use", [by_session, by_websocket])
+async def test_a_ready_kernel_that_somebody_uses_is_left_to_them(
+    rest: Rest, exec_app: ExecApp, jp_fetch: Any, jp_ws_fetch: Any, use: Any
+) -> None:
+    # given
+    theirs = await ready(exec_app)
+    used = await use(jp_fetch, jp_ws_fetch, theirs)
+    # when
+    session = await ask(rest, "POST", "sessions", {"environment": KERNEL})
+    await ask(rest, "DELETE", f"sessions/{session['id']}")
+    # then
+    assert session["kernel_id"] != theirs
+    assert theirs in exec_app.serverapp.kernel_manager
+    assert used is not None
+
+
 async def test_the_servers_stop_leaves_no_ready_kernel(rest: Rest, exec_app: ExecApp) -> None:
     await ready(exec_app)
     await exec_app.stop_extension()

@@ -109,8 +109,8 @@ async def sent_behind(
     notebook: Notebook, cell: str, attached: JupyterCodeExecutor, code: str, **options: Any
 ) -> tuple[list[str], asyncio.Task[Any]]:
     """Begin a run that is in the kernel's queue behind a cell, as when both send at the same moment."""
-    connection = await attached.client.connect(attached.kernel_id or "")
-    connection._others.hear = lambda state: None  # type: ignore[method-assign] # it has not heard of them yet
+    connection = await attached.kernel.client.connect(attached.kernel_id or "")
+    connection.work.others.hear = lambda state: None  # type: ignore[method-assign] # it has not heard of them yet
     cells = notebook.run_all(cell)
     await asyncio.sleep(0.3)  # by two sockets: the kernel must have begun with this one
     task = asyncio.create_task(run(attached, code, **options))

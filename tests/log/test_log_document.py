@@ -17,7 +17,7 @@ from jupyter_exec_ext.log.entry import LOST, Entry, encode
 from jupyter_exec_ext.models import CodeBlock, Execution
 
 TEXTS = st.text(st.characters(codec="utf-8")) | st.sampled_from(
-    ['","time":"', '"', "\\", "\x00", "\u2028", "é"]
+    ['","time":"', '"', "\\", "\x00", "\u2028", "é", "\x1b[31m", "\x1b", "[0m", "\x1b]0;"]
 )
 NAMES = st.sampled_from(["stdout", "stderr"])
 DISPLAYS = st.sampled_from([{}, {"transient": {"display_id": "a"}}, {"transient": {"display_id": "b"}}])
@@ -37,23 +37,25 @@ EVENTS = st.one_of(
 )
 
 
-def execution() -> Execution:
+def execution(environment: str = "local") -> Execution:
     block = CodeBlock(code='print("é\x00")', language="python")
-    return Execution(environment="local", code_blocks=[block], status="ok", exit_code=0)
+    return Execution(environment=environment, code_blocks=[block], status="ok", exit_code=0)
 
 
 def entries(events: list[tuple[Any, dict[str, Any]]]) -> list[Entry]:
     return [Entry(n, kind, encode({**data, "time": "now"})) for n, (kind, data) in enumerate(events, 1)]
 
 
-@given(st.lists(EVENTS))
-def test_the_document_is_the_execution_in_full(events: list[tuple[Any, dict[str, Any]]]) -> None:
+@given(st.lists(EVENTS), st.sampled_from(["local", "kernel:python3"]))
+def test_the_document_is_the_execution_in_full(
+    events: list[tuple[Any, dict[str, Any]]], environment: str
+) -> None:
     # given
-    one, stored = execution(), entries(events)
+    one, stored = execution(environment), entries(events)
     # when
     written = json.loads(b"".join(document(one, stored)))
     # then
-    transcript = Transcript(entry.event() for entry in stored)
+    transcript = Transcript((entry.event() for entry in stored), plain=environment != "local")
     one.output, one.outputs = transcript.output, transcript.outputs
     assert written == json.loads(one.model_dump_json())
 

@@ -1,0 +1,3 @@
+import getpass
+
+print(input("Name? "), getpass.getpass("Word? "))
