@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-__all__ = ["return_large_buffers"]
+__all__ = ["return_large_buffers", "trim"]
 
 #: In bytes. Below it are all buffers of everyday requests, which a heap has faster.
 _MAPPED_FROM = 1024 * 1024
@@ -35,6 +35,19 @@ def return_large_buffers(environ: Mapping[str, str] = os.environ) -> bool:
     mallopt = ctypes.CDLL(None).mallopt
     # As glibc itself does it: what is free at a heap's end is kept up to twice the threshold.
     return bool(mallopt(_M_MMAP_THRESHOLD, _MAPPED_FROM) and mallopt(_M_TRIM_THRESHOLD, 2 * _MAPPED_FROM))
+
+
+def trim() -> bool:
+    """Give the system back what is free in the heaps, also in their middle; False where it is not glibc.
+
+    For what was held in many buffers of some 64 KiB, which a thread's heap keeps once they are freed. It
+    takes some milliseconds, without the interpreter's lock.
+    """
+    if not _is_glibc():
+        return False
+    import ctypes
+
+    return bool(ctypes.CDLL(None).malloc_trim(0))
 
 
 def _is_glibc() -> bool:

@@ -13,6 +13,7 @@ from traitlets import Dict, Float, Int
 from .allocator import return_large_buffers
 from .errors import Unavailable
 from .handlers.bodies import Bodies
+from .handlers.longanswers import LongAnswers
 from .handlers.routes import patterns
 from .handlers.turnstile import Turnstile
 from .version import __version__
@@ -85,7 +86,7 @@ class ExecApp(ExtensionApp):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.turnstile = Turnstile(_AT_ONCE)
-        self.bodies = Bodies()
+        self.bodies, self.long_answers = Bodies(), LongAnswers()
         self._parts = AsyncExitStack()
         self._started = asyncio.Event()
         self._starting = False

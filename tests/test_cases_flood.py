@@ -113,9 +113,48 @@ async def test_A17_readers_that_stop_reading_cost_a_bounded_memory_and_nobody_el
     assert events[-1][1] == "end"
 
 
+async def test_A17_readers_of_many_long_records_that_stop_reading_cost_a_bounded_memory_and_are_cut_off(
+    start: Callable[..., LiveServer],
+) -> None:
+    # given: records of 8 MB each
+    server = start("--ExecApp.stalled_reader_seconds=6")
+    session = server.call("POST", "sessions", {"environment": "local"})["id"]
+    body = {"session": session, "code": "print('x' * 8_000_000)", "language": "python"}
+    records = [
+        server.call("POST", "executions?wait=60", {**body, "idempotency_key": f"{n}"})["id"]
+        for n in range(20)
+    ]
+    small = server.call("POST", "executions?wait=60", {**body, "code": "print('small')"})["id"]
+    meter = Sampler(server.url, server.token, server.pid, server.home / "samples")
+    await meter.since(time.monotonic())
+    began = time.monotonic()
+    # when: twenty readers read nothing
+    readers = [_silent_reader(server, f"executions/{record}") for record in records]
+    await asyncio.sleep(3)
+    # then: a short record waits for nobody
+    before = time.monotonic()
+    assert len((await asyncio.to_thread(server.call, "GET", f"executions/{small}"))["output"]) == 6
+    assert time.monotonic() - before < 1
+    await asyncio.sleep(15)
+    readings = await meter.since(began)
+    meter.stop()
+    for reader in readers:
+        assert len(_rest(reader)) < 16_000_000
+        reader.close()
+    assert readings.slowest < 1.0
+    assert readings.grown < 64 * MEBIBYTE, readings.grown / MEBIBYTE
+    # then: and a long one can be read again
+    assert len(server.call("GET", f"executions/{records[0]}")["output"]) == 8_000_001
+
+
 def _silent_reader(server: LiveServer, path: str) -> socket.socket:
     connection = socket.create_connection(("localhost", _port(server)), timeout=20)
-    lines = (f"GET /api/exec/{path} HTTP/1.1", "Host: localhost", f"Authorization: token {server.token}")
+    lines = (
+        f"GET /api/exec/{path} HTTP/1.1",
+        "Host: localhost",
+        "Connection: close",
+        f"Authorization: token {server.token}",
+    )
     connection.sendall("\r\n".join([*lines, "", ""]).encode())
     return connection
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Iterable, Iterator
+from contextlib import AbstractAsyncContextManager
 from http.client import responses
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from ..app import ExecApp
-    from ..log.document import Part
+    from ..log.document import Part, Parts
 
 T = TypeVar("T")
 
@@ -41,6 +42,10 @@ STATUS: dict[type[errors.ExecError], int] = {
 
 CLIENT_CLOSED = 499  # nobody reads it; the access log shows it, as nginx's does
 PIECE = 64 * 1024
+#: Bytes per second at which a long answer is read at least, over all of it: others wait for its room.
+LEAST_RATE = 32 * 1024
+#: Seconds to wait for the room for one.
+ROOM_SECONDS = 10.0
 
 
 class ReaderGone(Exception):
@@ -133,9 +138,22 @@ class AnsweringHandler(ExtensionHandlerMixin, APIHandler):
         length = sum(map(len, parts))
         if length > PIECE:
             self.set_header("Content-Length", length)
-            await self.push(*parts)
+            await self._push_in_time(*parts, seconds=length / LEAST_RATE)
             parts = ()
         await self.finish(b"".join(parts) or None)
+
+    async def _push_in_time(self, *parts: Part, seconds: float) -> None:
+        """Push what somebody else may wait for the room of. Raises `ReaderGone`."""
+        try:
+            await asyncio.wait_for(self.push(*parts), self.exec_app.stalled_reader_seconds + seconds)
+        except asyncio.TimeoutError:
+            self.disconnect()
+            raise ReaderGone from None
+
+    def document_of(self, execution_id: str) -> AbstractAsyncContextManager[Parts]:
+        """An execution with its output, held until it is sent. Raises `Unavailable`, and `NotFound`."""
+        log = self.exec_app.manager.event_log
+        return self.exec_app.long_answers.document(log, execution_id, ROOM_SECONDS)
 
     async def push(self, *parts: Part) -> None:
         """Send data now, and wait until the network has taken it.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tornado import web
 
-from ..errors import NotFound
+from ..errors import NotFound, Unavailable
 from .base import RESOURCE, ExecHandler, authorized
 from .stream import Frame, StreamHandler, frame
 
@@ -22,10 +22,19 @@ MAX_LISTED = 1000
 class OneExecutionHandler(ExecHandler):
     """A resource that answers with one execution."""
 
-    async def answer_execution(self, execution_id: str) -> None:
-        """Write it with its output so far."""
-        parts = await self.manager.event_log.document(execution_id)  # held, so that other readers share it
-        await self.answer_bytes(*parts)
+    async def answer_execution(self, execution_id: str, *, done: bool = False) -> None:
+        """Write it with its output so far.
+
+        Where too much of that waits for slow readers already, who has `done` something with it must know of
+        that all the same: the output is null then, and anybody else is told to try again.
+        """
+        try:
+            async with self.document_of(execution_id) as parts:
+                await self.answer_bytes(*parts)
+        except Unavailable:
+            if not done or self._headers_written:
+                raise
+            await self.answer(await self.manager.event_log.summary(execution_id))
 
 
 class ExecutionRootHandler(OneExecutionHandler):
@@ -67,7 +76,7 @@ class ExecutionRootHandler(OneExecutionHandler):
         if wait is not None:
             await self.unless_gone(self.manager.until_end(execution.id, wait))
         self.created_at("executions", execution.id)
-        await self.answer_execution(execution.id)
+        await self.answer_execution(execution.id, done=True)
 
     def _environment_of(self, request: ExecutionRequest) -> str:
         if request.session is not None:
@@ -106,7 +115,7 @@ class ExecutionCancelHandler(OneExecutionHandler):
         """Stop it: interrupt, terminate, kill."""
         self.no_body()
         await self.manager.cancel(execution_id)
-        await self.answer_execution(execution_id)
+        await self.answer_execution(execution_id, done=True)
 
 
 class ExecutionInputHandler(ExecHandler):
@@ -143,9 +152,9 @@ class ExecutionEventsHandler(StreamHandler):
         """The events in the bytes that the log has; ``end`` is the Execution."""
         async for entry in self.manager.event_log.entries(execution_id, since):
             if entry.type == "end":
-                parts = await self.manager.event_log.document(execution_id)
                 start = b'{"time":"%b",' % _time_of(entry).encode()
-                yield frame(entry.number, "end", start, parts[0][1:], *parts[1:])
+                async with self.document_of(execution_id) as parts:
+                    yield frame(entry.number, "end", start, parts[0][1:], *parts[1:])
             else:
                 yield frame(entry.number, entry.type, entry.json)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import builtins
-import itertools
 import re
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -14,10 +13,11 @@ from weakref import WeakValueDictionary
 from traitlets.config import LoggingConfigurable
 
 from ..errors import InvalidRequest, NotFound, Unavailable
-from ..events import Event, Transcript
+from ..events import Event
 from ..models import Execution
 from .document import Part, Parts, document
 from .entry import Entry
+from .full import document_of, filled, in_full
 from .memory import Memory
 from .queries import (
     PAGE_CODE,
@@ -30,9 +30,8 @@ from .queries import (
     outline,
     page,
     position,
-    whole,
+    size_of,
 )
-from .queries import code as code_on_disk
 from .reader import Reader
 from .record import blocks_json, end_of
 from .rescue import complete
@@ -155,8 +154,8 @@ class History(LoggingConfigurable):
         if code is None:
             execution = await self.summary(execution_id)
         if until == 0:
-            return _filled(execution, tail)
-        return await self._query(_whole, execution, until, tail, default=execution)
+            return filled(execution, tail)
+        return await self._query(in_full, execution, until, tail, default=execution)
 
     async def _found(self, execution_id: str) -> _Found:
         record = self._memory.records.get(execution_id)
@@ -178,10 +177,18 @@ class History(LoggingConfigurable):
         held = self._documents.get(execution_id) if execution.ended else None
         if held is not None:
             return held
-        found = await self._query(_document, execution, until, tail, code, default=None)
+        found = await self._query(document_of, execution, until, tail, code, default=None)
         if found is None:
             return document(execution, tail, code)
         return self._documents.setdefault(execution_id, found) if execution.ended else found
+
+    async def length(self, execution_id: str) -> int:
+        """Bytes that what it has printed and its code have as JSON, about; 0 where there is no such one."""
+        record = self._memory.records.get(execution_id)
+        if record is not None and not record.base:
+            return record.tail_bytes + len(record.row.code)
+        beside = 0 if record is None else record.tail_bytes
+        return beside + await self._query(size_of, execution_id, default=0)
 
     async def summary(self, execution_id: str) -> Execution:
         """One execution without its output. Raises `NotFound`."""
@@ -265,27 +272,3 @@ def _page_of(executions: Iterable[Execution]) -> Iterator[Execution]:
             return
         size += code_size(execution)
         yield execution
-
-
-def _whole(db: sqlite3.Connection, execution: Execution, until: int, tail: builtins.list[Entry]) -> Execution:
-    return _filled(execution, itertools.chain(_shown(db, execution, until), tail))
-
-
-def _shown(db: sqlite3.Connection, execution: Execution, until: int) -> Iterator[Entry]:
-    """What is on disk up to a number, without the end: that shows nothing, also where it is damaged."""
-    return whole(db, execution.id, min(until, execution.last_event - execution.ended))
-
-
-def _document(
-    db: sqlite3.Connection, execution: Execution, until: int, tail: builtins.list[Entry], code: Part | None
-) -> Parts:
-    entries = itertools.chain(_shown(db, execution, until), tail)
-    return document(execution, entries, code_on_disk(db, execution.id) if code is None else code)
-
-
-def _filled(execution: Execution, entries: Iterable[Entry]) -> Execution:
-    # One entry after the other, so that what was printed is in memory once, and not as entries, too.
-    shown = (entry.event() for entry in entries if entry.type != "end")
-    transcript = Transcript(shown, plain=execution.plain)
-    execution.output, execution.outputs = transcript.output, transcript.outputs
-    return execution

@@ -44,6 +44,7 @@ __all__ = [
     "outline",
     "page",
     "position",
+    "size_of",
     "whole",
 ]
 
@@ -144,6 +145,12 @@ def outline(db: sqlite3.Connection, execution: str) -> Execution | None:
     """One execution without its output and its code blocks."""
     row = _row(db, execution)
     return None if row is None else outline_of(row, last_of(db, row))
+
+
+def size_of(db: sqlite3.Connection, execution: str) -> int:
+    """How much an execution takes in the file, by its row; 0 where there is none."""
+    found = db.execute("SELECT bytes FROM executions WHERE id = ?", (execution,)).fetchone()
+    return found[0] if found and isinstance(found[0], int) else 0
 
 
 def code(db: sqlite3.Connection, execution: str) -> bytes:
