@@ -8,7 +8,16 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 from typing import Any, TypeVar
 
-from ..errors import ExecError, InvalidRequest, NoSpace, NotFound, ProtocolError, Refused, Unavailable
+from ..errors import (
+    Conflict,
+    ExecError,
+    InvalidRequest,
+    NoSpace,
+    NotFound,
+    ProtocolError,
+    Refused,
+    Unavailable,
+)
 from ..supervisor.channel import Channel, Frame
 from ..supervisor.client import SupervisorClient, request
 from ..supervisor.frames import CHUNK, DATA, WINDOW
@@ -23,14 +32,21 @@ T = TypeVar("T")
 #: Seconds without a word from the supervisor after which a request for files is given up. Whatever
 #: runs, it answers within milliseconds, unless a program has stopped it.
 PATIENCE = 20.0
-_REASONS = {"not_found": NotFound, "invalid": InvalidRequest, "refused": Refused, "no_space": NoSpace}
+_REASONS = {
+    "not_found": NotFound,
+    "invalid": InvalidRequest,
+    "refused": Refused,
+    "conflict": Conflict,
+    "no_space": NoSpace,
+}
 
 
 class WorkspaceFiles(ABC):
     """An executor whose workspace can be listed, read and written while code runs in it.
 
-    All of these raise `NotFound`, `InvalidRequest` or `Refused` for a path that cannot be used,
-    `Unavailable` where the session does not answer, and `NoSpace` where the disk is full.
+    All of these raise `NotFound`, `InvalidRequest` or `Refused` for a path that cannot be used, `Conflict`
+    where something is in its way, `Unavailable` where the session does not answer, and `NoSpace` where the
+    disk is full.
     """
 
     @abstractmethod

@@ -50,6 +50,16 @@ def gone(what: str, path: str) -> FileRefused:
     return FileRefused("not_found", f"{what} {path} is gone; {remedy}.")
 
 
+def in_the_way(path: str) -> FileRefused:
+    """The refusal to make something below what is no directory."""
+    return FileRefused("conflict", f"{path!r} is not a directory, so nothing can be in it; remove it first.")
+
+
+def not_empty(path: str) -> FileRefused:
+    """The refusal to remove a directory with something in it."""
+    return FileRefused("conflict", f"The directory {path!r} is not empty; remove what is in it first.")
+
+
 def _remedy(what: str) -> str:
     return "put the directory back" if what == WORKSPACE else "the next run gets a new one, so run it again"
 
@@ -91,6 +101,8 @@ def describe(path: str, entry: os.DirEntry[str]) -> dict[str, Any]:
 
 def replaceable(mode: int, path: str) -> int:
     """The mode of a regular file; anything else is not replaced."""
+    if stat.S_ISDIR(mode):
+        raise FileRefused("conflict", f"{path!r} is a directory, which no file replaces; remove it first.")
     if not stat.S_ISREG(mode):
         # A link planted here would be followed by the next program that opens the path.
         raise FileRefused("refused", f"{path!r} is there already and is not a regular file; remove it first.")

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from answers import told
 from tornado.httpclient import AsyncHTTPClient
 
 from jupyter_exec_ext.app import ExecApp
@@ -50,6 +51,25 @@ async def test_what_is_put_can_be_listed_read_and_deleted(
     assert deleted.code == 204
     assert (await rest("GET", path)).code == 404
     assert (await rest("DELETE", path)).code == 404
+
+
+async def test_what_is_in_the_way_of_a_file_is_a_conflict_that_names_it(
+    rest: Callable[..., Any], session: str, jp_root_dir: Path
+) -> None:
+    # given
+    (jp_root_dir / "work/folder").mkdir()
+    (jp_root_dir / "work/folder/file").write_text("kept")
+    for verb, path, obstacle in (
+        ("PUT", "folder/file/below", "'folder/file' is not a directory"),
+        ("PUT", "folder", "'folder' is a directory"),
+        ("DELETE", "folder", "'folder' is not empty"),
+    ):
+        # when
+        response = await rest(verb, f"sessions/{session}/files/{path}", b"new" if verb == "PUT" else None)
+        # then
+        assert told(response) == (409, "conflict", "path")
+        assert obstacle in json.loads(response.body)["message"]
+    assert (jp_root_dir / "work/folder/file").read_text() == "kept"
 
 
 async def test_a_file_is_an_attachment_that_no_browser_runs(

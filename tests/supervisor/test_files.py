@@ -149,13 +149,24 @@ def test_a_directory_is_not_a_file_and_is_removed_only_when_empty(session: Sessi
     write(session, "folder/file", b"x")
 
     assert refusal(session, "get", "folder") == "refused"
-    assert refusal(session, "put", "folder") == "refused"
-    assert refusal(session, "delete", "folder") == "refused"
+    assert refusal(session, "put", "folder") == "conflict"
+    assert refusal(session, "delete", "folder") == "conflict"
     assert refusal(session, "get", "folder/file/below") == "not_found"
     assert refusal(session, "get", "nothing") == "not_found"
     for path in ("folder/file", "folder"):
         assert session.ask("delete", path=path)[-1][1]["op"] == "done"
     assert names(session) == {}
+
+
+def test_a_file_is_named_where_a_directory_would_have_to_be(session: Session) -> None:
+    write(session, "folder/file", b"kept")
+
+    (answer,) = session.ask("put", path="folder/file/below/it")
+
+    assert answer[1]["reason"] == "conflict"
+    assert "'folder/file' is not a directory" in answer[1]["message"]
+    assert refusal(session, "delete", "folder/file/below") == "not_found"
+    assert read(session, "folder/file") == b"kept"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="renameat2 is Linux's")
