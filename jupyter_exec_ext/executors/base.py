@@ -16,8 +16,9 @@ from ..environments.system import SystemPythonEnvironment
 from ..errors import EnvironmentFailed, InvalidRequest
 from ..events import Event, Outcome, Transcript
 from ..models import CodeBlock
+from ..supervisor.paths import file_at
 
-__all__ = ["CodeExecutor", "CodeResult", "RunOptions", "checked", "real_folder"]
+__all__ = ["CodeExecutor", "CodeResult", "RunOptions", "check_folder", "checked", "real_folder"]
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,21 @@ def real_folder(path: str | os.PathLike[str]) -> Path:
         raise EnvironmentFailed(
             f"The working directory {os.fspath(path)} cannot be reached: {why}."
         ) from error
+
+
+def check_folder(folder: str | os.PathLike[str]) -> None:
+    """Raise `EnvironmentFailed` where a working directory is none, and say what is there instead."""
+    if os.path.isdir(folder):
+        return
+    folder = os.fspath(folder)
+    file = file_at(folder)
+    if file is None:
+        why = "is gone"
+    elif file == folder:
+        why = "is a file and not a directory"
+    else:
+        why = f"cannot be: {file} is a file and not a directory"
+    raise EnvironmentFailed(f"The working directory {folder} {why}; choose another path.")
 
 
 def checked(blocks: Sequence[CodeBlock], options: RunOptions | None) -> RunOptions:

@@ -18,7 +18,7 @@ from ..kernels.pool import KernelPool
 from ..kernels.startup import furnish
 from ..languages import Language
 from ..models import CodeBlock
-from .base import CodeExecutor, RunOptions, checked, real_folder
+from .base import CodeExecutor, RunOptions, check_folder, checked, real_folder
 from .kernelrun import KernelRun
 from .outputfiles import checked_directory
 from .turns import RunTurn
@@ -129,7 +129,7 @@ class JupyterCodeExecutor(CodeExecutor):
 
     async def _take_ready(self) -> bool:
         """Take a kernel that is ready already, where there is one."""
-        self._check_workspace()
+        check_folder(self.workspace)
         self.kernel_id = None
         if self.pool is not None:
             self.kernel_id = await self.pool.take(self.environment, self.workspace)
@@ -165,10 +165,6 @@ class JupyterCodeExecutor(CodeExecutor):
             raise InvalidRequest(
                 f"That kernel is one of kernel:{name}, not of {self.environment.name}.", field="kernel_id"
             )
-
-    def _check_workspace(self) -> None:
-        if not self.workspace.is_dir():
-            raise EnvironmentFailed(f"The working directory {self.workspace} is gone; choose another path.")
 
     async def _start_kernel(self) -> str:
         return await self.client.start(

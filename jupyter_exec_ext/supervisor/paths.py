@@ -44,10 +44,19 @@ def moved(what: str, path: str) -> FileRefused:
 
 def gone(what: str, path: str) -> FileRefused:
     """The refusal where a directory is not there."""
-    if os.path.lexists(path):
-        return FileRefused("not_found", f"{what} {path} was replaced by a file; {_remedy(what)}.")
+    there = file_at(path)
+    if there is not None:
+        whose = f"{what} {path}" if there == path else f"{what} {path} is gone: {there}"
+        return FileRefused("not_found", f"{whose} was replaced by a file; {_remedy(what)}.")
     remedy = "make it again" if what == WORKSPACE else _remedy(what)
     return FileRefused("not_found", f"{what} {path} is gone; {remedy}.")
+
+
+def file_at(path: str) -> str | None:
+    """What is no directory, at that path or above it, so that there can be none; None where nothing is."""
+    while not os.path.lexists(path) and os.path.dirname(path) != path:
+        path = os.path.dirname(path)
+    return None if os.path.isdir(path) else path
 
 
 def in_the_way(path: str) -> FileRefused:
