@@ -12,7 +12,7 @@ from ..errors import Conflict, EnvironmentFailed, Refused, UnknownEnvironment
 from ..events import Event
 from ..models import Environment, EnvironmentRequest
 from .base import PythonEnvironment
-from .building import Recipe
+from .building import Recipe, check_python
 from .changes import Changes
 from .created import CreatedEnvironments, Record
 from .discovery import Discovery, Walk, title_of
@@ -176,6 +176,7 @@ class EnvironmentRegistry(EnvironmentSettings):
             prefix,
             recipe=recipe,
             installer=self.installer,
+            installer_memory=self.installer_memory_bytes,
             folder=Path(self.root_dir) if self.root_dir else None,
             **self.options_of(record.name, record),
         )
@@ -195,6 +196,8 @@ class EnvironmentRegistry(EnvironmentSettings):
             There is one of that name, or somebody deletes it meanwhile; one that failed is replaced.
         """
         self._check_may_change(request.name)
+        if request.python is not None:
+            await asyncio.to_thread(check_python, request.python)  # a file system may take its time
         self._refresh()
         known = self._known.get(request.name)
         if known is not None and not (isinstance(known, VenvPythonEnvironment) and known.failure):

@@ -55,6 +55,8 @@ class VenvPythonEnvironment(PythonEnvironment):
         What `prepare` makes it of; None for an environment that is not ours.
     installer : {"auto", "uv", "pip"}
         What makes it; ``auto`` is uv where it is found.
+    installer_memory : int
+        Bytes of memory that each process of that may have; 0 for no limit.
     folder : Path, optional
         Where relative paths in the requirements begin; else the folder that `prefix` is in.
     **options
@@ -70,13 +72,14 @@ class VenvPythonEnvironment(PythonEnvironment):
         *,
         recipe: Recipe | None = None,
         installer: Literal["auto", "uv", "pip"] = "auto",
+        installer_memory: int = 0,
         folder: Path | None = None,
         **options: Any,
     ) -> None:
         super().__init__(name, **options)
         self.prefix = prefix
         self.recipe = recipe
-        self.installer = installer
+        self.installer, self.installer_memory = installer, installer_memory
         self.folder = folder or prefix.parent
         self.conda = recipe is None and is_conda(prefix)
         self._interpreter = interpreter(prefix, conda=self.conda)
@@ -211,7 +214,8 @@ class VenvPythonEnvironment(PythonEnvironment):
             raise EnvironmentFailed(f"{self.name} could not be made: uv is not installed; install it first.")
         # What an installer that is broken off leaves in its temporary directory goes with it.
         places = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(self._temporary))
-        tool = Tool(self.folder, {**installer_variables(self.env_allow), **places}, self.keep)
+        variables = {**installer_variables(self.env_allow), **places}
+        tool = Tool(self.folder, variables, self.keep, self.installer_memory)
         try:
             await build(self.prefix, recipe, tool, uv, progress)
         except EnvironmentFailed as error:
