@@ -63,6 +63,7 @@ class EnvironmentRegistry(EnvironmentSettings):
         self._known: dict[str, PythonEnvironment] = {}
         self._local = SystemPythonEnvironment(**self.options_of("local"))
         self._watching: asyncio.Task[None] | None = None
+        self._obstacle: str | None = None
         self._maker = EnvironmentMaker(
             self._store,
             self.usage,
@@ -143,6 +144,9 @@ class EnvironmentRegistry(EnvironmentSettings):
 
     def _refresh(self, seconds: float = _LIST_SECONDS) -> None:
         """Bring `_known` up to date, by files; it may look for new ones for so many seconds."""
+        obstacle, self._obstacle = self._obstacle, self._store.obstacle
+        if self._obstacle not in (None, obstacle):
+            self.log.warning("Created environments are not offered: %s", self._obstacle)
         found: dict[str, PythonEnvironment] = {"local": self._local, **self._maker.environments()}
         if self._discovery is not None:
             for name, prefix in sorted(self._discovery.look(found.keys(), seconds).items()):
