@@ -56,13 +56,15 @@ class WorkspaceFiles(ABC):
     async def list_files(self) -> tuple[list[dict[str, Any]], bool]:
         """What is in the workspace (path, type, size in bytes, modified in seconds since 1970).
 
-        Returns also whether there is more than the supervisor names.
+        A path that is not UTF-8 is shown with U+FFFD, and has its bytes in `encoded`, as in a URL; whoever
+        asks for it takes ``os.fsdecode(urllib.parse.unquote_to_bytes(encoded))``. Returns also whether there
+        is more than the supervisor names.
         """
         client = await self._ready()
         entries: list[dict[str, Any]] = []
         async with _request(client, "list") as channel:
             while (frame := await _answer(client, channel, "entries", "done")).op == "entries":
-                found = _shaped(client, Entries, frame).model_dump()["entries"]
+                found = _shaped(client, Entries, frame).model_dump(exclude_none=True)["entries"]
                 entries += found
                 if not found or len(entries) > MAX_ENTRIES:
                     raise _liar(client, "listed files without end")

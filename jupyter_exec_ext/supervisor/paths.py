@@ -21,6 +21,9 @@ MAX_DEPTH = 256
 #: The longest path that may be asked for, in bytes; a system call takes 4096, with its end.
 MAX_PATH = 4000
 
+# What stands for itself in a URL (RFC 3986, unreserved), and what separates its parts.
+_PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/")
+
 #: Seconds by which `date_after` may make a file younger than it is; who is dated further ahead means it.
 MOST_AHEAD = 60.0
 
@@ -97,15 +100,23 @@ def free_name(folder: str, name: str) -> str:
 
 def describe(path: str, entry: os.DirEntry[str]) -> dict[str, Any]:
     """What a listing says of an entry; a link is a link."""
-    # A name that is not UTF-8 is shown with replacement characters and cannot be asked for.
-    shown = os.fsencode(path).decode("utf-8", "replace")
+    named = _named(os.fsencode(path))
     try:
         status = entry.stat(follow_symlinks=False)
     except OSError:  # removed since its directory was read
-        return {"path": shown, "type": "other", "size": 0, "modified": 0.0}
+        return {**named, "type": "other", "size": 0, "modified": 0.0}
     kinds = ((stat.S_ISREG, "file"), (stat.S_ISDIR, "directory"), (stat.S_ISLNK, "link"))
     kind = next((name for test, name in kinds if test(status.st_mode)), "other")
-    return {"path": shown, "type": kind, "size": status.st_size, "modified": status.st_mtime}
+    return {**named, "type": kind, "size": status.st_size, "modified": status.st_mtime}
+
+
+def _named(path: bytes) -> dict[str, Any]:
+    """What a path is called; one that is not UTF-8 has no text, and is asked for by its bytes."""
+    try:
+        return {"path": path.decode("utf-8")}
+    except UnicodeDecodeError:
+        encoded = "".join(chr(byte) if byte in _PLAIN else f"%{byte:02X}" for byte in path)
+        return {"path": path.decode("utf-8", "replace"), "encoded": encoded}
 
 
 def replaceable(mode: int, path: str) -> int:
