@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from .base import Progress
 from .layout import interpreter
 from .tools import Tool
 
-__all__ = ["Recipe", "build"]
+__all__ = ["Recipe", "build", "check_python"]
 
 # `venv` and `pip` import from the current folder unless they are isolated from it.
 _ISOLATED = "-I"
@@ -70,19 +72,51 @@ def _check_text(field: str, text: str) -> None:
         raise InvalidRequest(f"{field} holds a NUL character, which no requirement can have.", field=field)
 
 
+def check_python(python: str | None) -> None:
+    """Look at the file that a path names, without starting it; a name is looked for when it is needed.
+
+    Raises `InvalidRequest` where it can be no Python. A folder may be an installation with one in it.
+    """
+    if python is None or not os.path.isabs(python):
+        return
+    file = interpreter(Path(python)) if os.path.isdir(python) else Path(python)
+    try:
+        runs = stat.S_ISREG(os.stat(file).st_mode) and os.access(file, os.X_OK)
+    except (OSError, ValueError):
+        runs = False
+    if not runs:
+        advice = "give a version (3.12), a name on PATH, or the absolute path of a Python"
+        raise InvalidRequest(
+            f"python: {python[:80]!r} is no program that can be started; {advice}.", field="python"
+        )
+
+
 async def build(prefix: Path, recipe: Recipe, tool: Tool, uv: str | None, progress: Progress) -> None:
     """Make the environment at `prefix`, step by step.
 
     Raises `EnvironmentFailed` with the tool's last lines; removing what is half-made is the
     caller's.
     """
-    steps = _uv_steps(prefix, recipe, uv) if uv else _pip_steps(prefix, recipe)
+    with _asked_for(recipe.python):
+        steps = _uv_steps(prefix, recipe, uv) if uv else _pip_steps(prefix, recipe)
     for number, (label, command) in enumerate(steps):
         progress(label, number, len(steps))
-        await tool.run(command, _teller(progress, number, len(steps)))
+        with _asked_for(None if number else recipe.python):
+            await tool.run(command, _teller(progress, number, len(steps)))
     if not os.access(interpreter(prefix), os.X_OK):
         raise EnvironmentFailed(f"{steps[0][1][0]} ended well, yet {shown(interpreter(prefix))} is not there")
     progress("Ready", len(steps), len(steps))
+
+
+@contextmanager
+def _asked_for(python: str | None) -> Iterator[None]:
+    """Name the Python in what goes wrong with it, where one was asked for."""
+    try:
+        yield
+    except EnvironmentFailed as error:
+        if python is None:
+            raise
+        raise EnvironmentFailed(f"the python {python[:80]!r} could not be used: {error.message}") from error
 
 
 def _teller(progress: Progress, number: int, total: int) -> Callable[[str], None]:

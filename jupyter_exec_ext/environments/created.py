@@ -20,19 +20,23 @@ import json
 import os
 import re
 import secrets
+import stat
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..errors import Conflict
+from ..errors import Conflict, Unavailable
 from ..fields import LABEL
+from ..folders import Folder
 from ..lease import Lease
 from ..models import now
+from ..pathfolder import open_folder
+from ..supervisor.portable.files import is_link
 from ..text import shown
 from .building import Recipe
 from .layout import read_small
-from .venv import MARKER, REMOVING, remove_doomed, remove_tree
+from .venv import MARKER, REMOVING, remove_whole
 
 __all__ = ["CreatedEnvironments", "Record"]
 
@@ -94,6 +98,24 @@ class CreatedEnvironments:
         self.folder = folder
         self._records: dict[str, tuple[tuple[int, ...], Record | None]] = {}
 
+    @property
+    def obstacle(self) -> str | None:
+        """Why nothing in the folder is used, nor made or removed; None where it is a directory, or not there.
+
+        A block could put a link in its place, and what that leads to is not ours.
+        """
+        try:
+            status = os.lstat(self.folder)
+        except OSError:
+            return None
+        if stat.S_ISDIR(status.st_mode) and not is_link(status):
+            return None
+        what = "a link, and links are not followed" if is_link(status) else "no directory"
+        return (
+            f"the directory of created environments {shown(self.folder)} is {what}; remove it, or name "
+            "another one (EnvironmentRegistry.data_dir)."
+        )
+
     def prefix(self, record: Record) -> Path:
         """Return where the environment itself is."""
         return self.folder / record.label / "venv"
@@ -112,12 +134,15 @@ class CreatedEnvironments:
     def claim(self, label: str) -> Lease:
         """Take the right to make or remove the environment of that label, until it is released.
 
-        Raises `Conflict` where another server is at it.
+        Raises `Conflict` where another server is at it, and `Unavailable` where there is an `obstacle`.
         """
+        obstacle = self.obstacle
+        if obstacle is not None:
+            raise Unavailable(f"venv:{label} could not be created or removed: {obstacle}")
         for folder in (*reversed(self.folder.parents), self.folder):
             if not folder.exists():
                 folder.mkdir(mode=0o700, exist_ok=True)
-        lease = Lease(label, self.folder / _MAKING)
+        lease = self._lease(label)
         deadline = time.monotonic() + _CLAIM_SECONDS
         while True:
             try:
@@ -140,7 +165,7 @@ class CreatedEnvironments:
         others = (folder / "venv").exists() and not self._is_ours(label)
         if old.status == "ready" if old is not None else others:
             raise Conflict(f"{record.name} is there already; delete it first, or choose another name.")
-        remove_tree(folder)
+        self.discard(label)
         folder.mkdir(mode=0o700)
         self.write(record)
 
@@ -157,15 +182,16 @@ class CreatedEnvironments:
 
     def discard(self, label: str) -> None:
         """Remove the environment and its record; the label is claimed."""
-        remove_tree(self.folder / label)
+        with contextlib.suppress(FileNotFoundError), self._open() as folder:
+            remove_whole(folder, label)
 
     def sweep(self) -> list[str]:
         """Remove what killed servers left half-made or half-removed; the labels of it."""
-        Lease(root=self.folder / _MAKING).sweep()
+        self._lease(None).sweep()
         for name in self._names():
             if name.startswith(REMOVING):
-                with contextlib.suppress(OSError):  # another server is at it
-                    remove_doomed(self.folder / name)
+                with contextlib.suppress(OSError), self._open() as folder:  # another server is at it
+                    folder.remove(name)
         return [label for label in self._labels() if self._sweep(label)]
 
     def _sweep(self, label: str) -> bool:
@@ -184,7 +210,7 @@ class CreatedEnvironments:
         return True
 
     def _abandoned(self, record: Record) -> bool:
-        if record.status != "preparing" or Lease("probe", self.folder / _MAKING).alive(record.label):
+        if record.status != "preparing" or self._lease("probe").alive(record.label):
             return False
         # The record is written before the lease is given up: it may be another one by now.
         again = self._read(record.label)
@@ -192,22 +218,30 @@ class CreatedEnvironments:
 
     def _names(self) -> list[str]:
         try:
-            with os.scandir(self.folder) as entries:
-                return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+            with self._open() as folder:
+                return sorted(name for name in folder.names() if _is_directory(folder, name))
         except OSError:
             return []
+
+    def _open(self) -> Folder:
+        """The folder itself. Raises `NotADirectoryError` where a link is in its place."""
+        with open_folder(self.folder.parent) as above:
+            return above.child(self.folder.name)
+
+    def _lease(self, server: str | None) -> Lease:
+        return Lease(server, self.folder / _MAKING, below=self.folder.parent)
 
     def _labels(self) -> list[str]:
         return [name for name in self._names() if not name.startswith(".")]
 
     def _entry(self, label: str) -> tuple[tuple[int, ...], Record | None] | None:
         try:
-            stat = os.stat(self.folder / label / _RECORD, follow_symlinks=False)
+            found = os.stat(self.folder / label / _RECORD, follow_symlinks=False)
         except OSError:
             damaged = self._damaged(label)
             return None if damaged is None else ((), damaged)
         # A record is replaced as a whole: another one is another file.
-        stamp = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
+        stamp = (found.st_ino, found.st_mtime_ns, found.st_size)
         known = self._records.get(label)
         if known is not None and known[0] == stamp:
             return known
@@ -217,7 +251,7 @@ class CreatedEnvironments:
         """What stands for an environment without a record that can be read; None while it is being made."""
         if not _LABEL.fullmatch(label) or not self._is_ours(label):
             return None
-        if Lease("probe", self.folder / _MAKING).alive(label):
+        if self._lease("probe").alive(label):
             return None
         record = shown(self.folder / label / _RECORD)
         reason = f"Its record {record} is missing or damaged; delete it, or create it anew."
@@ -233,6 +267,12 @@ class CreatedEnvironments:
         except (ValueError, TypeError, AttributeError, RecursionError):
             return None
         return record if record is not None and record.label == label else None
+
+
+def _is_directory(folder: Folder, name: str) -> bool:
+    with contextlib.suppress(FileNotFoundError):  # it has gone meanwhile
+        return folder.is_directory(name)
+    return False
 
 
 def _record_of(given: dict[str, Any]) -> Record:

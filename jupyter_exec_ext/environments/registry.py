@@ -12,7 +12,7 @@ from ..errors import Conflict, EnvironmentFailed, Refused, UnknownEnvironment
 from ..events import Event
 from ..models import Environment, EnvironmentRequest
 from .base import PythonEnvironment
-from .building import Recipe
+from .building import Recipe, check_python
 from .changes import Changes
 from .created import CreatedEnvironments, Record
 from .discovery import Discovery, Walk, title_of
@@ -63,6 +63,7 @@ class EnvironmentRegistry(EnvironmentSettings):
         self._known: dict[str, PythonEnvironment] = {}
         self._local = SystemPythonEnvironment(**self.options_of("local"))
         self._watching: asyncio.Task[None] | None = None
+        self._obstacle: str | None = None
         self._maker = EnvironmentMaker(
             self._store,
             self.usage,
@@ -143,6 +144,9 @@ class EnvironmentRegistry(EnvironmentSettings):
 
     def _refresh(self, seconds: float = _LIST_SECONDS) -> None:
         """Bring `_known` up to date, by files; it may look for new ones for so many seconds."""
+        obstacle, self._obstacle = self._obstacle, self._store.obstacle
+        if self._obstacle not in (None, obstacle):
+            self.log.warning("Created environments are not offered: %s", self._obstacle)
         found: dict[str, PythonEnvironment] = {"local": self._local, **self._maker.environments()}
         if self._discovery is not None:
             for name, prefix in sorted(self._discovery.look(found.keys(), seconds).items()):
@@ -176,6 +180,7 @@ class EnvironmentRegistry(EnvironmentSettings):
             prefix,
             recipe=recipe,
             installer=self.installer,
+            installer_memory=self.installer_memory_bytes,
             folder=Path(self.root_dir) if self.root_dir else None,
             **self.options_of(record.name, record),
         )
@@ -195,6 +200,8 @@ class EnvironmentRegistry(EnvironmentSettings):
             There is one of that name, or somebody deletes it meanwhile; one that failed is replaced.
         """
         self._check_may_change(request.name)
+        if request.python is not None:
+            await asyncio.to_thread(check_python, request.python)  # a file system may take its time
         self._refresh()
         known = self._known.get(request.name)
         if known is not None and not (isinstance(known, VenvPythonEnvironment) and known.failure):

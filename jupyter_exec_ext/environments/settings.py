@@ -63,6 +63,12 @@ class EnvironmentSettings(LoggingConfigurable):
     installer: Literal["auto", "uv", "pip"] = Enum(  # type: ignore[assignment]
         ["auto", "uv", "pip"], "auto", help="What makes environments; auto is uv where it is found."
     ).tag(config=True)
+    installer_memory_bytes = Integer(
+        4 * 1024**3,
+        min=0,
+        help="Memory that each process of an installer may have while an environment is made, in bytes "
+        "(RLIMIT_DATA: what is only reserved does not count); 0: no limit. It has no effect on Windows.",
+    ).tag(config=True)
     max_preparing = Integer(2, min=1, help="How many environments are made at once.").tag(config=True)
     prepare_timeout = Float(3600.0, help="Seconds after which a preparation has failed.").tag(config=True)
 

@@ -37,8 +37,15 @@ _LINE_LENGTH = 300
 _LAST_LINES = 12
 _TOLD_LINES = 1000
 _LAST_LENGTH = 1000
+#: Bytes that a command may print: builds of large packages print a few of these MiB.
+OUTPUT_BYTES = 64 * 1024 * 1024
 # As Python's, uv's and C's programs say it.
 _FULL = re.compile(r"No space left on device|Disk quota exceeded|os error 28\b|Errno 28\b")
+# As Python's, uv's, C's and C++'s programs say that there is no memory for them.
+_NO_MEMORY = re.compile(
+    r"\bMemoryError\b|memory allocation of \d+ bytes failed|Cannot allocate memory|os error 12\b|Errno 12\b"
+    r"|bad_alloc|[Oo]ut of memory"
+)
 _USER_INFO = re.compile(r"(?<=://)[^/\s@]+@")
 
 
@@ -70,11 +77,14 @@ class Tool:
         All of their environment.
     keep : tuple of int
         Descriptors that stay open until the last process of a command is gone: a lock.
+    memory_bytes : int
+        What each process of a command may have of memory; 0 for no limit (as on Windows).
     """
 
     folder: Path
     variables: Mapping[str, str]
     keep: tuple[int, ...] = ()
+    memory_bytes: int = 0
 
     async def run(self, command: Sequence[str], told: Callable[[str], None]) -> None:
         """Run one command to its end, and tell each line it prints, up to the first `_TOLD_LINES`.
@@ -84,7 +94,8 @@ class Tool:
         Raises
         ------
         EnvironmentFailed
-            Where it cannot be started, or ends with another exit code than 0; with its last lines.
+            Where it cannot be started, or ends with another exit code than 0; with its last lines. It is
+            ended where it prints more than `OUTPUT_BYTES`.
         """
         last: deque[bytes] = deque(maxlen=_LAST_LINES)
         loop = asyncio.get_running_loop()
@@ -98,12 +109,12 @@ class Tool:
             await _end(process, reading)
             raise
         if code != 0:
-            raise EnvironmentFailed(_failure(command[0], code, last))
+            raise EnvironmentFailed(_failure(command[0], code, last, self.memory_bytes))
 
     def _start(self, command: Sequence[str]) -> subprocess.Popen[bytes]:
         try:
             return subprocess.Popen(
-                [sys.executable, "-I", leash.__file__, *command],
+                [sys.executable, "-I", leash.__file__, str(self.memory_bytes), *command],
                 cwd=self.folder,
                 env=dict(self.variables),
                 stdin=subprocess.PIPE,
@@ -116,7 +127,7 @@ class Tool:
             raise EnvironmentFailed(f"{command[0]} could not be started: {error}.") from error
 
 
-async def _end(process: subprocess.Popen[bytes], reading: asyncio.Future[int]) -> None:
+async def _end(process: subprocess.Popen[bytes], reading: asyncio.Future[int | None]) -> None:
     """Let the leash go and wait for the end, however often we are cancelled meanwhile."""
     if process.stdin is not None:
         process.stdin.close()
@@ -127,18 +138,36 @@ async def _end(process: subprocess.Popen[bytes], reading: asyncio.Future[int]) -
             continue
 
 
-def _follow(process: subprocess.Popen[bytes], last: deque[bytes], tell: Callable[[str], object]) -> int:
-    """Read the lines until the end; runs in a thread, since not every event loop has subprocesses."""
+def _follow(
+    process: subprocess.Popen[bytes], last: deque[bytes], tell: Callable[[str], object]
+) -> int | None:
+    """Read the lines until the end; runs in a thread, since not every event loop has subprocesses.
+
+    Returns the exit code; None where it printed too much.
+    """
     with process:
         stdout: IO[bytes] | None = process.stdout
-        told = 0
+        told = printed = 0
         while stdout is not None and (raw := stdout.readline(_LINE_BYTES)):
+            printed += len(raw)
+            if printed > OUTPUT_BYTES:
+                _let_go(process, stdout)
+                return None
             if not raw.isspace():
                 last.append(raw)
             if told < _TOLD_LINES and (text := _clean(raw)):
                 told += 1
                 tell(text)
         return process.wait()
+
+
+def _let_go(process: subprocess.Popen[bytes], stdout: IO[bytes]) -> None:
+    """End the command by its leash, and wait for that; what it still prints is thrown away."""
+    if process.stdin is not None:
+        process.stdin.close()
+    while stdout.read(_LINE_BYTES):
+        pass
+    process.wait()
 
 
 def _clean(raw: bytes) -> str:
@@ -149,10 +178,14 @@ def _clean(raw: bytes) -> str:
     return shown.strip()[:_LINE_LENGTH]
 
 
-def _failure(program: str, code: int, last: Iterable[bytes]) -> str:
+def _failure(program: str, code: int | None, last: Iterable[bytes], memory: int) -> str:
     name = os.path.basename(program).removesuffix(".exe")
+    if code is None:
+        return f"{name} printed more than {OUTPUT_BYTES // 2**20} MiB, which is the limit, and was ended"
     said = " ".join(filter(None, map(_clean, last)))
     said = "\u2026" + said[-_LAST_LENGTH:] if len(said) > _LAST_LENGTH else said
     full = "the disk is full, make room: " if _FULL.search(said) else ""
+    if memory and not full and _NO_MEMORY.search(said):
+        full = f"it needs more memory than an installer may have here ({memory:,} bytes): "
     words = f"said: {said}" if said else "said nothing"
     return f"{full}{name} ended with exit code {code} and {words}"

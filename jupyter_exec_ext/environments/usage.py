@@ -101,7 +101,7 @@ class Usage:
                 self._lease(self._server, label).sweep()
 
     def _lease(self, server: str, label: str) -> Lease:
-        return Lease(server, self._folder / _USING / label, below=self._folder)
+        return Lease(server, self._folder / _USING / label, below=self._folder.parent)
 
     def _label(self, name: str) -> str | None:
         """The label of an environment that was made here, else None."""

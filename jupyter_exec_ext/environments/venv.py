@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import secrets
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
 from ..errors import Conflict, EnvironmentFailed
+from ..folders import Folder
 from ..models import Kind
 from ..pathfolder import open_folder
 from ..text import one_line, shown
@@ -26,8 +28,7 @@ __all__ = [
     "REMOVING",
     "VenvPythonEnvironment",
     "finish",
-    "remove_doomed",
-    "remove_tree",
+    "remove_whole",
 ]
 
 T = TypeVar("T")
@@ -55,6 +56,8 @@ class VenvPythonEnvironment(PythonEnvironment):
         What `prepare` makes it of; None for an environment that is not ours.
     installer : {"auto", "uv", "pip"}
         What makes it; ``auto`` is uv where it is found.
+    installer_memory : int
+        Bytes of memory that each process of that may have; 0 for no limit.
     folder : Path, optional
         Where relative paths in the requirements begin; else the folder that `prefix` is in.
     **options
@@ -70,13 +73,14 @@ class VenvPythonEnvironment(PythonEnvironment):
         *,
         recipe: Recipe | None = None,
         installer: Literal["auto", "uv", "pip"] = "auto",
+        installer_memory: int = 0,
         folder: Path | None = None,
         **options: Any,
     ) -> None:
         super().__init__(name, **options)
         self.prefix = prefix
         self.recipe = recipe
-        self.installer = installer
+        self.installer, self.installer_memory = installer, installer_memory
         self.folder = folder or prefix.parent
         self.conda = recipe is None and is_conda(prefix)
         self._interpreter = interpreter(prefix, conda=self.conda)
@@ -88,6 +92,7 @@ class VenvPythonEnvironment(PythonEnvironment):
         #: Why the last preparation failed.
         self.failure: str | None = None
         self._building = False
+        self._place: Folder | None = None
 
     def get_executable(self) -> str:
         """Return the environment's interpreter; raises `EnvironmentFailed` where it is gone."""
@@ -190,6 +195,7 @@ class VenvPythonEnvironment(PythonEnvironment):
             raise
         finally:
             self._building = self.preparing = False
+            self._leave()
 
     def _check_free(self) -> None:
         if os.path.lexists(self.prefix) and not self._marker.is_file():
@@ -198,9 +204,11 @@ class VenvPythonEnvironment(PythonEnvironment):
             )
 
     def _begin(self) -> None:
+        self.prefix.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._place = open_folder(self.prefix.parent)
         for folder in (self.prefix, self._temporary):
-            remove_tree(folder)
-            folder.mkdir(mode=0o700, parents=True)
+            remove_whole(self._place, folder.name)
+            folder.mkdir(mode=0o700)
         _write_private(self._marker, HALF_MADE)
         if self.recipe is not None and self.recipe.requirements is not None:
             _write_private(requirements_file(self.prefix), self.recipe.requirements)
@@ -211,12 +219,14 @@ class VenvPythonEnvironment(PythonEnvironment):
             raise EnvironmentFailed(f"{self.name} could not be made: uv is not installed; install it first.")
         # What an installer that is broken off leaves in its temporary directory goes with it.
         places = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(self._temporary))
-        tool = Tool(self.folder, {**installer_variables(self.env_allow), **places}, self.keep)
+        variables = {**installer_variables(self.env_allow), **places}
+        tool = Tool(self.folder, variables, self.keep, self.installer_memory)
         try:
             await build(self.prefix, recipe, tool, uv, progress)
         except EnvironmentFailed as error:
             raise EnvironmentFailed(f"{self.name} could not be made: {error.message}") from error
-        await finish(partial(remove_tree, self._temporary))
+        if self._place is not None:
+            await finish(partial(remove_whole, self._place, self._temporary.name))
 
     @property
     def _temporary(self) -> Path:
@@ -229,9 +239,17 @@ class VenvPythonEnvironment(PythonEnvironment):
         await finish(self._clear)
 
     def _clear(self) -> None:
-        remove_tree(self._temporary)
-        remove_tree(self.prefix)
-        requirements_file(self.prefix).unlink(missing_ok=True)
+        # Where it was made: a block may have put something else at that path meanwhile.
+        with contextlib.suppress(FileNotFoundError):
+            self._place = self._place or open_folder(self.prefix.parent)
+            for path in (self._temporary, self.prefix, requirements_file(self.prefix)):
+                remove_whole(self._place, path.name)
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._place is not None:
+            self._place.close()
+            self._place = None
 
 
 def _silent(label: str, current: int, total: int) -> None:
@@ -267,21 +285,13 @@ def _write_private(file: Path, text: str) -> None:
         raise
 
 
-def remove_tree(folder: Path) -> None:
-    """Remove a folder with all that is in it; it is gone at once, and no link is followed.
+def remove_whole(folder: Folder, name: str) -> None:
+    """Remove what has that name in a folder, with all that is in it; no link is followed.
 
     It takes another name first (one that begins with `REMOVING`), so that nothing half-removed
-    ever looks whole.
+    ever looks whole. Nothing happens where there is nothing.
     """
-    doomed = folder.with_name(f"{REMOVING}{secrets.token_hex(8)}")
-    try:
-        os.rename(folder, doomed)
-    except FileNotFoundError:
-        return
-    remove_doomed(doomed)
-
-
-def remove_doomed(doomed: Path) -> None:
-    """Remove a folder that has its other name already, also folders in it that nobody may write."""
-    with open_folder(doomed.parent) as folder:
-        folder.remove(doomed.name)
+    doomed = f"{REMOVING}{secrets.token_hex(8)}"
+    with contextlib.suppress(FileNotFoundError):
+        folder.rename(name, doomed)
+        folder.remove(doomed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -16,8 +16,9 @@ from ..environments.system import SystemPythonEnvironment
 from ..errors import EnvironmentFailed, InvalidRequest
 from ..events import Event, Outcome, Transcript
 from ..models import CodeBlock
+from ..supervisor.paths import file_at
 
-__all__ = ["CodeExecutor", "CodeResult", "RunOptions", "checked", "real_folder"]
+__all__ = ["CodeExecutor", "CodeResult", "RunOptions", "check_folder", "checked", "real_folder"]
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,8 @@ class RunOptions:
     ----------
     timeout : float or None
         Seconds of wall-clock time for all blocks together, finite and above 0; None for no limit.
-    env : dict
-        Environment variables on top of the environment's own.
+    env : mapping or None
+        Environment variables on top of the environment's own, text to text; None for none.
     stdin : str or None
         What the program reads; None for nothing.
     allow_stdin : bool
@@ -42,7 +43,7 @@ class RunOptions:
     """
 
     timeout: float | None = 60.0
-    env: dict[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] | None = field(default_factory=dict)
     stdin: str | None = None
     allow_stdin: bool = False
     stop_on_error: bool = True
@@ -60,17 +61,35 @@ def real_folder(path: str | os.PathLike[str]) -> Path:
         ) from error
 
 
+def check_folder(folder: str | os.PathLike[str]) -> None:
+    """Raise `EnvironmentFailed` where a working directory is none, and say what is there instead."""
+    if os.path.isdir(folder):
+        return
+    folder = os.fspath(folder)
+    file = file_at(folder)
+    if file is None:
+        why = "is gone"
+    elif file == folder:
+        why = "is a file and not a directory"
+    else:
+        why = f"cannot be: {file} is a file and not a directory"
+    raise EnvironmentFailed(f"The working directory {folder} {why}; choose another path.")
+
+
 def checked(blocks: Sequence[CodeBlock], options: RunOptions | None) -> RunOptions:
     """The options of a run, or the default ones; every `CodeExecutor.run` begins with this.
 
     Raises
     ------
     InvalidRequest
-        Where there is nothing to run, or no process could run like that.
+        Where there is nothing to run, or no process could run like that; a field has another type than
+        `CodeBlock` and `RunOptions` say.
     """
-    if not blocks:
-        raise InvalidRequest("There is no code block to run; give at least one.", field="code_blocks")
-    options = options or RunOptions()
+    _check_blocks(blocks)
+    options = RunOptions() if options is None else options
+    if not isinstance(options, RunOptions):
+        raise InvalidRequest(f"options: must be a RunOptions, not {_kind(options)}.", field="options")
+    _check_types(options)
     if options.timeout is not None and not _is_duration(options.timeout):
         raise InvalidRequest(
             f"A timeout of {options.timeout!r} is not possible; give a number of seconds above 0, "
@@ -79,9 +98,37 @@ def checked(blocks: Sequence[CodeBlock], options: RunOptions | None) -> RunOptio
         )
     if options.stdin is not None and options.allow_stdin:
         raise InvalidRequest("Give stdin or allow_stdin, not both: a program has one input.", field="stdin")
-    for name, value in options.env.items():
+    for name, value in (options.env or {}).items():
         _check_variable(name, value)
     return options
+
+
+def _check_blocks(blocks: object) -> None:
+    if not isinstance(blocks, Sequence) or not all(isinstance(block, CodeBlock) for block in blocks):
+        raise InvalidRequest("code_blocks: must be a list of CodeBlock.", field="code_blocks")
+    if not blocks:
+        raise InvalidRequest("There is no code block to run; give at least one.", field="code_blocks")
+
+
+def _check_types(options: RunOptions) -> None:
+    env, stdin, late = options.env, options.stdin, options.late
+    _check_type("stdin", "text, or None for nothing", stdin, stdin is None or isinstance(stdin, str))
+    _check_type("env", "a dict of text, or None for none", env, env is None or isinstance(env, Mapping))
+    _check_type("late", "a callable or None", late, late is None or callable(late))
+    for name in ("allow_stdin", "stop_on_error"):
+        value = getattr(options, name)
+        _check_type(name, "True or False", value, isinstance(value, bool))
+
+
+def _check_type(name: str, words: str, value: object, right: bool) -> None:
+    if not right:
+        hint = "; decode it first" if isinstance(value, (bytes, bytearray)) else ""
+        raise InvalidRequest(f"{name}: must be {words}, not {_kind(value)}{hint}.", field=name)
+
+
+def _kind(value: object) -> str:
+    # Without the value: what is meant for a program may be nobody else's business.
+    return type(value).__name__
 
 
 def _is_duration(value: object) -> bool:

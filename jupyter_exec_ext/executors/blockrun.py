@@ -135,7 +135,7 @@ class BlockRun:
     def _variables(self) -> dict[str, str]:
         """What this block gets on top of its session's variables."""
         executor, language = self._executor, self._language
-        given = self._execution.options.env
+        given = self._execution.options.env or {}
         given = {**language.search_paths(executor.workspace, executor.variables), **given}
         if not executor.pip_counts:
             return given

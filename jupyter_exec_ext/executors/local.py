@@ -11,10 +11,10 @@ from traitlets.log import get_logger
 
 from .. import supervisor
 from ..environments.base import PythonEnvironment
-from ..errors import EnvironmentFailed
 from ..supervisor.client import SupervisorClient
 from ..supervisor.reports import Ready
 from ..text import one_line
+from .base import check_folder
 from .commandline import GRACE, OUTPUT_LIMIT, CommandLineCodeExecutor
 from .containment import containment
 from .printing import printing
@@ -58,7 +58,7 @@ class LocalCommandLineCodeExecutor(CommandLineCodeExecutor):
         self._namespace, self._portable = namespace and not portable, portable
 
     async def _connect(self, private: Path) -> SupervisorClient:
-        self._check_workspace()
+        check_folder(self.workspace)
         python = self.environment.get_executable()
         kept = await containment(namespace=self._namespace)
         config = {
@@ -77,10 +77,6 @@ class LocalCommandLineCodeExecutor(CommandLineCodeExecutor):
         )
         self._warn_of(client.ready)
         return client
-
-    def _check_workspace(self) -> None:
-        if not os.path.isdir(self.workspace):
-            raise EnvironmentFailed(f"The working directory {self.workspace} is gone; choose another path.")
 
     def _warn_of(self, ready: Ready) -> None:
         """Warn of what is wrong with preloaded modules: once, since every session would say the same."""

@@ -14,6 +14,7 @@ from ..kernels.client import JupyterClient
 from ..kernels.connection import KernelConnection
 from ..kernels.pool import KernelPool
 from ..kernels.startup import furnish
+from .base import check_folder
 
 if TYPE_CHECKING:
     from ..kernels.request import KernelRequest
@@ -166,7 +167,7 @@ class SessionKernel:
 
     async def _take_ready(self) -> bool:
         """Take a kernel that is ready already, where there is one."""
-        self._check_workspace()
+        check_folder(self.workspace)
         self.id = None
         if self.pool is not None:
             self.id = await self.pool.take(self.environment, self.workspace)
@@ -204,10 +205,6 @@ class SessionKernel:
             )
         if self.pool is not None:
             self.pool.give_up(kernel_id)
-
-    def _check_workspace(self) -> None:
-        if not self.workspace.is_dir():
-            raise EnvironmentFailed(f"The working directory {self.workspace} is gone; choose another path.")
 
     async def _start_kernel(self) -> str:
         return await self.client.start(

@@ -8,7 +8,16 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 from typing import Any, TypeVar
 
-from ..errors import ExecError, InvalidRequest, NoSpace, NotFound, ProtocolError, Refused, Unavailable
+from ..errors import (
+    Conflict,
+    ExecError,
+    InvalidRequest,
+    NoSpace,
+    NotFound,
+    ProtocolError,
+    Refused,
+    Unavailable,
+)
 from ..supervisor.channel import Channel, Frame
 from ..supervisor.client import SupervisorClient, request
 from ..supervisor.frames import CHUNK, DATA, WINDOW
@@ -23,14 +32,21 @@ T = TypeVar("T")
 #: Seconds without a word from the supervisor after which a request for files is given up. Whatever
 #: runs, it answers within milliseconds, unless a program has stopped it.
 PATIENCE = 20.0
-_REASONS = {"not_found": NotFound, "invalid": InvalidRequest, "refused": Refused, "no_space": NoSpace}
+_REASONS = {
+    "not_found": NotFound,
+    "invalid": InvalidRequest,
+    "refused": Refused,
+    "conflict": Conflict,
+    "no_space": NoSpace,
+}
 
 
 class WorkspaceFiles(ABC):
     """An executor whose workspace can be listed, read and written while code runs in it.
 
-    All of these raise `NotFound`, `InvalidRequest` or `Refused` for a path that cannot be used,
-    `Unavailable` where the session does not answer, and `NoSpace` where the disk is full.
+    All of these raise `NotFound`, `InvalidRequest` or `Refused` for a path that cannot be used, `Conflict`
+    where something is in its way, `Unavailable` where the session does not answer, and `NoSpace` where the
+    disk is full.
     """
 
     @abstractmethod
@@ -40,13 +56,15 @@ class WorkspaceFiles(ABC):
     async def list_files(self) -> tuple[list[dict[str, Any]], bool]:
         """What is in the workspace (path, type, size in bytes, modified in seconds since 1970).
 
-        Returns also whether there is more than the supervisor names.
+        A path that is not UTF-8 is shown with U+FFFD, and has its bytes in `encoded`, as in a URL; whoever
+        asks for it takes ``os.fsdecode(urllib.parse.unquote_to_bytes(encoded))``. Returns also whether there
+        is more than the supervisor names.
         """
         client = await self._ready()
         entries: list[dict[str, Any]] = []
         async with _request(client, "list") as channel:
             while (frame := await _answer(client, channel, "entries", "done")).op == "entries":
-                found = _shaped(client, Entries, frame).model_dump()["entries"]
+                found = _shaped(client, Entries, frame).model_dump(exclude_none=True)["entries"]
                 entries += found
                 if not found or len(entries) > MAX_ENTRIES:
                     raise _liar(client, "listed files without end")

@@ -142,7 +142,7 @@ class ExecutionEventsHandler(StreamHandler):
         """Replay it, then follow it to its end."""
         since = self.since()
         execution = await self.manager.outline(execution_id)
-        if execution.ended and since >= execution.last_event:
+        if execution.ended and since == execution.last_event:
             # A browser reconnects to a stream that ended, until it is told that there is no more.
             await self.answer_nothing()
             return

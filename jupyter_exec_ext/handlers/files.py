@@ -12,6 +12,7 @@ from typing import cast
 
 from tornado import web
 
+from ..text import shown
 from .answers import ReaderGone
 from .base import RESOURCE, ExecHandler, authorized
 
@@ -44,6 +45,10 @@ class FileHandler(ExecHandler):
     _upload: Upload | None = None
     _patience: asyncio.TimerHandle | None = None
 
+    def decode_argument(self, value: bytes, name: str | None = None) -> str:
+        """Take a part of the URL as it is, as Python has the names of files: they need not be UTF-8."""
+        return super().decode_argument(value, name) if name else value.decode("utf-8", "surrogateescape")
+
     @property
     def _has_patience(self) -> bool:
         return self.request.method != "PUT"
@@ -66,7 +71,7 @@ class FileHandler(ExecHandler):
             first = await anext(chunks, b"")  # what is wrong with the path shows here
             self.set_header("Content-Type", BYTES)
             self.set_header("Cache-Control", "no-store")
-            self.set_attachment_header(path.rpartition("/")[2])
+            self.set_attachment_header(shown(path.rpartition("/")[2]))
             try:
                 await self.push(first)
                 async for chunk in chunks:

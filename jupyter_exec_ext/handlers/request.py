@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, TypeVar, get_args
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from ..errors import InvalidRequest, UnknownEnvironment
 
@@ -34,36 +35,85 @@ def parse_body(model: type[Model], body: bytes) -> Model:
     Raises
     ------
     InvalidRequest
-        With the first field that is wrong; ``body`` where it is no JSON object at all.
+        With the first field that is wrong, or given twice; ``body`` where it is no JSON object at all.
     UnknownEnvironment
         Where that is `environment`, with text that is not the name of one.
     """
     from pydantic import ValidationError
 
-    if len(body) > MOST_VALUES and _values(body) > MOST_VALUES:
+    values, names = _weigh(body)
+    if values > MOST_VALUES:
         # Reading millions of them takes seconds, in which the whole server would stand still.
         raise InvalidRequest(f"body: has more than {MOST_VALUES:,} values; send fewer.", field="body")
     try:
-        return model.model_validate_json(body)
+        request = model.model_validate_json(body)
     except ValidationError as error:
         raise _refusal(error) from None
+    if names > _names(request):  # only now is the body read once more, which may take a while
+        raise _repeated(body)
+    return request
 
 
-def _values(body: bytes) -> int:
-    """How many values there are in a text of JSON, nearly.
+def _weigh(body: bytes) -> tuple[int, int]:
+    """How many values there are in a text of JSON, nearly, and how many of them have a name."""
+    values = names = 0
+    for outside in _outside(body):
+        values += sum(map(outside.count, (b",", b"[", b"{")))
+        names += outside.count(b":")
+    return values, names
+
+
+def _outside(body: bytes) -> Iterator[bytes]:
+    """What is in a text of JSON but its strings.
 
     It is looked through piece by piece, since a copy of all of it would be as large as the body.
     """
-    count, rest, within = 0, b"", 0
+    rest, within = b"", 0
     for start in range(0, len(body), _PIECE):
         piece = rest + body[start : start + _PIECE]
         rest = b"\\" if (len(piece) - len(piece.rstrip(b"\\"))) % 2 else b""  # it escapes what comes next
         plain = piece[: len(piece) - len(rest)].replace(b"\\\\", b"").replace(b'\\"', b"")
         parts = plain.split(b'"')
-        outside = b"".join(parts[within::2])
-        count += sum(map(outside.count, (b",", b"[", b"{")))
+        yield b"".join(parts[within::2])
         within ^= 1 - len(parts) % 2  # an odd number of quotation marks ends within a string, or leaves one
-    return count
+
+
+def _names(value: Any) -> int:
+    """How many names a request gives, its own and those in it."""
+    from pydantic import BaseModel
+
+    if isinstance(value, BaseModel):
+        value = {name: getattr(value, name) for name in value.model_fields_set}
+    if isinstance(value, dict):
+        return len(value) + sum(map(_names, value.values()))
+    return sum(map(_names, value)) if isinstance(value, list) else 0
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """An object of JSON as it is written: a name may come twice."""
+
+
+def _repeated(body: bytes) -> InvalidRequest:
+    """The refusal of a body that gives a name twice: which of the two was meant, nobody can know."""
+    field = _path(next(_twice(json.loads(body, object_pairs_hook=_Pairs), ()), ())) or "body"
+    return InvalidRequest(f"{field}: is given more than once; give it once.", field=field)
+
+
+def _twice(value: Any, place: tuple[int | str, ...]) -> Iterator[tuple[int | str, ...]]:
+    """Where a name is given again."""
+    pairs: Iterable[tuple[int | str, Any]] = value if isinstance(value, _Pairs) else enumerate(value)
+    seen = set()
+    for name, inner in pairs:
+        if name in seen:
+            yield (*place, name)
+        seen.add(name)
+        if isinstance(inner, list):
+            yield from _twice(inner, (*place, name))
+
+
+def _path(place: Iterable[int | str]) -> str:
+    """A place in a body, as it is written."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)[1:201]
 
 
 def _refusal(error: ValidationError) -> InvalidRequest:
@@ -77,7 +127,7 @@ def _refusal(error: ValidationError) -> InvalidRequest:
     place = fault["loc"]
     if place[-1:] == ("[key]",):
         place = place[:-2]  # a name of the sender's is wrong, and names nothing
-    field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)[1:201]
+    field = _path(place)
     text = fault["msg"]
     if fault["type"] == "extra_forbidden":
         text = "there is no such field in this request; check its spelling"

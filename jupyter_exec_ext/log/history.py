@@ -68,6 +68,7 @@ class History(LoggingConfigurable):
     async def read(self, execution_id: str, since: int = 0) -> AsyncIterator[Event]:
         """Events after number `since`: replayed, then live, until ``end``.
 
+        Where `since` is beyond the last number, that is ``end`` alone, whether it has come yet or not.
         The data of ``end`` is ``{"execution": ...}`` without `output`, `outputs` and
         `code_blocks`, which `get` has.
 
@@ -93,11 +94,15 @@ class History(LoggingConfigurable):
                     yield entry
 
     async def _from(self, execution_id: str, since: int) -> int:
-        """The number after which to look: there may not be one as high as asked for before ``end``."""
+        """The number after which to look: there may not be one as high as asked for before ``end``.
+
+        Nor after it: a server that was killed has lost events that its readers have, and they want the end.
+        """
         if since <= 0:
             return 0
         execution = await self.outline(execution_id)
-        return since if execution.ended else min(since, execution.last_event)
+        last = execution.last_event
+        return last - 1 if execution.ended and since > last else min(since, last)
 
     async def _page(self, execution_id: str, cursor: int) -> builtins.list[Entry]:
         """Some entries after a number, waited for where there are none yet; none after the end."""

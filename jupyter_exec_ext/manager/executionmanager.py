@@ -189,8 +189,8 @@ class ExecutionManager(SessionManager):
         digest: str | None,
     ) -> LiveExecution:
         self._check_accepting()
-        texts = [*(block.code for block in execution.code_blocks), options.stdin or "", *options.env.values()]
-        size = sum(map(len, texts))
+        codes = [block.code for block in execution.code_blocks]
+        size = sum(map(len, [*codes, *(options.env or {}).values(), options.stdin or ""]))
         self._schedule.check_room(session, self.max_queued)
         if self._live and self._live_bytes + size > self.max_queued_bytes:
             raise QueueFull("What waits already has as much code as the server takes; try again later.")

@@ -13,7 +13,7 @@ import stat
 
 from .listing import Listing
 from .newfile import NewFile, Temporary
-from .paths import PRIVATE, WORKSPACE, FileRefused, describe, parts_of
+from .paths import PRIVATE, WORKSPACE, FileRefused, describe, in_the_way, not_empty, parts_of
 from .root import SEARCH, Root, below
 
 TYPE_CHECKING = False
@@ -50,14 +50,17 @@ class Workspace:
 
     def _descend(self, parts: Sequence[str], make: bool = False) -> int:
         """A handle on a directory, to look things up in it."""
-        handle = os.dup(self._root.handle())
+        handle, reached = os.dup(self._root.handle()), []
         try:
             for part in parts:
+                reached.append(part)
                 if make:
                     _make(handle, part, 0o700 if self._private else 0o777)
                 handle = below(handle, part, SEARCH)
-        except OSError:
+        except OSError as error:
             os.close(handle)
+            if make and isinstance(error, NotADirectoryError):
+                raise in_the_way("/".join(reached)) from None
             raise
         return handle
 
@@ -163,6 +166,8 @@ def _make(handle: int, part: str, mode: int) -> None:
 def _refusal(path: str, error: OSError) -> FileRefused:
     if isinstance(error, (FileNotFoundError, NotADirectoryError)):
         return FileRefused("not_found", f"There is no file {path!r} in the workspace.")
+    if error.errno in (errno.ENOTEMPTY, errno.EEXIST):  # which of the two depends on the system
+        return not_empty(path)
     if error.errno == errno.ELOOP:  # a link where none is followed: see `below`
         return FileRefused("refused", f"{path!r} is a link, or lies behind one; links are not followed.")
     return FileRefused("refused", f"{path!r} cannot be used: {error.strerror}.")

@@ -31,11 +31,19 @@ class OwnLimits:
     def restore(self) -> bool:
         """Put them back; whether that was possible."""
         for name in self.changed():
-            try:
-                resource.setrlimit(KINDS[name], self._right[name])
-            except (OSError, ValueError):
-                pass  # the hard limit, which goes down only
+            _set(KINDS[name], *self._right[name])
         return not self.changed()
+
+
+def _set(kind: int, soft: int, hard: int) -> None:
+    """Set a limit, or as much of it as can be had: the hard one goes down only."""
+    most = resource.getrlimit(kind)[1]
+    for limits in ((soft, hard), (soft, most), (most, most)):
+        try:
+            resource.setrlimit(kind, limits)
+            return
+        except (OSError, ValueError):
+            pass
 
 
 def same(pid: int) -> bool:

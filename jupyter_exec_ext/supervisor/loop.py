@@ -112,34 +112,36 @@ class Supervisor:
             pass  # a program with our rights has read it
 
     def _wait(self) -> set[int]:
-        poll = select.poll()
-        poll.register(self._source, select.POLLIN)
-        poll.register(self._wake, select.POLLIN)
+        wanted = {self._source: select.POLLIN, self._wake: select.POLLIN}
         if self._outbox:
-            poll.register(self._sink, select.POLLOUT)
+            wanted[self._sink] = select.POLLOUT
         due = 0.0 if self._desk.busy and self._waiting < BACKLOG else None
         if self._run is not None:
-            due = self._watch(self._run, poll, due)
+            due = self._watch(self._run, wanted, due)
         elif due is None and self._launcher.standby.pause is not None:
-            if not poll.poll(self._launcher.standby.pause):
+            if not self._ready(wanted, self._launcher.standby.pause):
                 self._launcher.settle()
-        milliseconds = None if due is None else min(due * 1000, LONGEST)
+        return self._ready(wanted, None if due is None else min(due * 1000, LONGEST))
+
+    def _ready(self, wanted: dict[int, int], milliseconds: float | None) -> set[int]:
+        """Which of these descriptors are ready for what is wanted of them, within that time."""
+        poll = select.poll()
+        for descriptor, events in wanted.items():
+            poll.register(descriptor, events)
         try:
-            ready = poll.poll(milliseconds)
+            return {descriptor for descriptor, _ in poll.poll(milliseconds)}
         except OSError:
             # More descriptors than we may have open, all at once: that is not our doing.
-            if not self._limits.restore():
-                raise
-            ready = poll.poll(0)
-        return {descriptor for descriptor, _ in ready}
+            if self._limits.restore():
+                return {descriptor for descriptor, _ in poll.poll(0)}
+            return _selected(wanted, milliseconds)
 
-    def _watch(self, run: Run, poll: select.poll, due: float | None) -> float | None:
+    def _watch(self, run: Run, wanted: dict[int, int], due: float | None) -> float | None:
         if self._waiting < BACKLOG:
-            for descriptor in run.readers():
-                poll.register(descriptor, select.POLLIN)
+            wanted.update((descriptor, select.POLLIN) for descriptor in run.readers())
         writer = run.writer()
         if writer is not None:
-            poll.register(writer, select.POLLOUT)
+            wanted[writer] = select.POLLOUT
         moment = run.due()
         if moment is None or due is not None:
             return due
@@ -259,3 +261,14 @@ class Supervisor:
             self._send(control(channel, "saved", path=str(saved)))
         except StartFailed as error:
             self._send(control(channel, "refused", message=str(error)))
+
+
+def _selected(wanted: dict[int, int], milliseconds: float | None) -> set[int]:
+    """The same as poll(2), by select(2): that one does not ask how many descriptors we may have open."""
+    to_read, to_write = (
+        [descriptor for descriptor, events in wanted.items() if events & kind]
+        for kind in (select.POLLIN, select.POLLOUT)
+    )
+    seconds = None if milliseconds is None else milliseconds / 1000
+    readable, writable, _ = select.select(to_read, to_write, [], seconds)
+    return {*readable, *writable}

@@ -79,6 +79,7 @@ def _guard() -> None:
     guard = os.getpid()
     pid = os.fork()
     if pid == 0:
+        tree.close()
         module.die_with(guard, signal.SIGKILL)
         return
     os.closerange(0, 2)  # the stream ends with the supervisor, not with its guard

@@ -21,6 +21,9 @@ MAX_DEPTH = 256
 #: The longest path that may be asked for, in bytes; a system call takes 4096, with its end.
 MAX_PATH = 4000
 
+# What stands for itself in a URL (RFC 3986, unreserved), and what separates its parts.
+_PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/")
+
 #: Seconds by which `date_after` may make a file younger than it is; who is dated further ahead means it.
 MOST_AHEAD = 60.0
 
@@ -44,10 +47,29 @@ def moved(what: str, path: str) -> FileRefused:
 
 def gone(what: str, path: str) -> FileRefused:
     """The refusal where a directory is not there."""
-    if os.path.lexists(path):
-        return FileRefused("not_found", f"{what} {path} was replaced by a file; {_remedy(what)}.")
+    there = file_at(path)
+    if there is not None:
+        whose = f"{what} {path}" if there == path else f"{what} {path} is gone: {there}"
+        return FileRefused("not_found", f"{whose} was replaced by a file; {_remedy(what)}.")
     remedy = "make it again" if what == WORKSPACE else _remedy(what)
     return FileRefused("not_found", f"{what} {path} is gone; {remedy}.")
+
+
+def file_at(path: str) -> str | None:
+    """What is no directory, at that path or above it, so that there can be none; None where nothing is."""
+    while not os.path.lexists(path) and os.path.dirname(path) != path:
+        path = os.path.dirname(path)
+    return None if os.path.isdir(path) else path
+
+
+def in_the_way(path: str) -> FileRefused:
+    """The refusal to make something below what is no directory."""
+    return FileRefused("conflict", f"{path!r} is not a directory, so nothing can be in it; remove it first.")
+
+
+def not_empty(path: str) -> FileRefused:
+    """The refusal to remove a directory with something in it."""
+    return FileRefused("conflict", f"The directory {path!r} is not empty; remove what is in it first.")
 
 
 def _remedy(what: str) -> str:
@@ -78,19 +100,29 @@ def free_name(folder: str, name: str) -> str:
 
 def describe(path: str, entry: os.DirEntry[str]) -> dict[str, Any]:
     """What a listing says of an entry; a link is a link."""
-    # A name that is not UTF-8 is shown with replacement characters and cannot be asked for.
-    shown = os.fsencode(path).decode("utf-8", "replace")
+    named = _named(os.fsencode(path))
     try:
         status = entry.stat(follow_symlinks=False)
     except OSError:  # removed since its directory was read
-        return {"path": shown, "type": "other", "size": 0, "modified": 0.0}
+        return {**named, "type": "other", "size": 0, "modified": 0.0}
     kinds = ((stat.S_ISREG, "file"), (stat.S_ISDIR, "directory"), (stat.S_ISLNK, "link"))
     kind = next((name for test, name in kinds if test(status.st_mode)), "other")
-    return {"path": shown, "type": kind, "size": status.st_size, "modified": status.st_mtime}
+    return {**named, "type": kind, "size": status.st_size, "modified": status.st_mtime}
+
+
+def _named(path: bytes) -> dict[str, Any]:
+    """What a path is called; one that is not UTF-8 has no text, and is asked for by its bytes."""
+    try:
+        return {"path": path.decode("utf-8")}
+    except UnicodeDecodeError:
+        encoded = "".join(chr(byte) if byte in _PLAIN else f"%{byte:02X}" for byte in path)
+        return {"path": path.decode("utf-8", "replace"), "encoded": encoded}
 
 
 def replaceable(mode: int, path: str) -> int:
     """The mode of a regular file; anything else is not replaced."""
+    if stat.S_ISDIR(mode):
+        raise FileRefused("conflict", f"{path!r} is a directory, which no file replaces; remove it first.")
     if not stat.S_ISREG(mode):
         # A link planted here would be followed by the next program that opens the path.
         raise FileRefused("refused", f"{path!r} is there already and is not a regular file; remove it first.")

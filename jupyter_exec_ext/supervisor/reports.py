@@ -105,9 +105,13 @@ class Refusal(Said):
 
 
 class Entry(Said):
-    """Something in a workspace; `size` in bytes, `modified` in seconds since 1970."""
+    """Something in a workspace; `size` in bytes, `modified` in seconds since 1970.
+
+    A path that is not UTF-8 is `encoded` as well, by percent signs as in a URL.
+    """
 
     path: Path
+    encoded: Annotated[str, Field(max_length=16384, pattern=r"^[A-Za-z0-9._~%/-]+$")] | None = None
     type: Literal["file", "directory", "link", "other"]
     size: Count
     modified: float = Field(ge=-1e12, le=1e12, allow_inf_nan=False)

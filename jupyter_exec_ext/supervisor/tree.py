@@ -93,11 +93,28 @@ class SubreaperTree:
         self.waiting: int | None = None
         self._ended: list[Ended] = []
         self._anybody = True
+        # Open for as long as we live: a program can leave us no descriptor for it (prlimit(2)).
+        self._list = _opened(_children_of(os.getpid()))
 
     @property
     def tells_children(self) -> bool:
         """Whether the end of a run can be proved while a process waits for the next block."""
-        return os.path.exists(_children_of(os.getpid()))
+        return self._list >= 0
+
+    def close(self) -> None:
+        """Let go of what is open: for a fork that has a tree of its own."""
+        if self._list >= 0:
+            os.close(self._list)
+            self._list = -1
+
+    def _children(self) -> list[int]:
+        """Our children, as the kernel lists them. Raises OSError for one without CONFIG_PROC_CHILDREN."""
+        data = b""
+        while True:
+            piece = os.pread(self._list, 65536, len(data))
+            if not piece:
+                return [int(pid) for pid in data.split()]
+            data += piece
 
     def reap(self) -> tuple[list[Ended], bool]:
         """Who has ended since the last call, as [(pid, wait status, usage)], and whether anybody is left."""
@@ -131,8 +148,7 @@ class SubreaperTree:
         if self.waiting is None:
             return False
         try:
-            with open(_children_of(os.getpid()), "rb", 0) as file:
-                return file.read().split() == [b"%d" % self.waiting]
+            return self._children() == [self.waiting]
         except OSError:
             return False  # a kernel without CONFIG_PROC_CHILDREN: the waiting process is killed, too
 
@@ -157,9 +173,13 @@ class SubreaperTree:
 
     def members(self) -> list[int]:
         """The pids of all descendants that can still run."""
+        try:
+            names = os.listdir("/proc")
+        except OSError:  # we may open nothing: these will do, since the others become ours as they end
+            return self._children()
         children: dict[int, list[int]] = {}
         dead = set()
-        for name in os.listdir("/proc"):
+        for name in names:
             if name.isdigit():
                 parent, state = _stat(name)
                 children.setdefault(parent, []).append(int(name))
@@ -183,18 +203,16 @@ class SubreaperTree:
         self.signal(signal.SIGKILL)
         # A chain that forks and exits is never in a snapshot. Each link becomes our child for a
         # moment: be faster than it, on the kernel's own list of children.
-        path = _children_of(os.getpid())
         for _ in range(100):
             self._wait()
             if not self._anybody:
                 return
             try:
-                with open(path, "rb") as file:
-                    pids = file.read().split()
+                pids = self._children()
             except OSError:
                 return  # a kernel without CONFIG_PROC_CHILDREN: the snapshots have to do
             for pid in pids:
-                _kill(int(pid), signal.SIGKILL)
+                _kill(pid, signal.SIGKILL)
 
 
 class NamespaceTree(SubreaperTree):
@@ -236,6 +254,13 @@ class GroupTree(SubreaperTree):
 
 def _children_of(pid: int) -> str:
     return f"/proc/{pid}/task/{pid}/children"
+
+
+def _opened(path: str) -> int:
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return -1
 
 
 def _stat(pid: str) -> tuple[int, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 import signal
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 from folders import processes_with
 
-from jupyter_exec_ext.environments import leash
+from jupyter_exec_ext.environments import leash, tools
 from jupyter_exec_ext.environments.tools import Tool, find_uv, installer_variables
 from jupyter_exec_ext.errors import EnvironmentFailed
 
@@ -102,6 +103,43 @@ async def test_a_flood_of_lines_is_told_in_part_and_its_end_quoted(tool: Tool) -
         await tool.run(python(code), told.append)
 
     assert len(told) == 1000
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere RLIMIT_DATA does not hold all of it")
+async def test_a_command_that_takes_more_memory_than_it_may_is_ended_and_that_is_said(tool: Tool) -> None:
+    limited = dataclasses.replace(tool, memory_bytes=256 * 2**20)
+    code = "taken = []\nwhile True: taken.append(bytearray(2**24)); print(len(taken), flush=True)"
+    told: list[str] = []
+
+    with pytest.raises(
+        EnvironmentFailed, match=r"^it needs more memory than .* \(268,435,456 bytes\): "
+    ) as caught:
+        await limited.run(
+            python(f"import subprocess, sys; sys.exit(subprocess.call([sys.executable, '-c', {code!r}]))"),
+            told.append,
+        )
+
+    assert "MemoryError" in caught.value.message
+    assert 8 < max(int(line) for line in told if line.isdigit()) < 16
+    await limited.run(
+        python("import mmap; mmap.mmap(-1, 2**40, prot=0, flags=mmap.MAP_PRIVATE | 0x4000)"), told.append
+    )
+
+
+async def test_a_command_that_prints_without_end_is_ended_and_that_is_said(
+    tool: Tool, mark: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tools, "OUTPUT_BYTES", 8 * 2**20)
+    code = "import os\nos.fork()\nwhile True: os.write(1, b'y' * 50_000 + b'\\n')"
+    told: list[str] = []
+
+    with pytest.raises(
+        EnvironmentFailed, match=r"printed more than 8 MiB, which is the limit, and was ended$"
+    ):
+        await asyncio.wait_for(tool.run(python(code, mark), told.append), 30)
+
+    assert processes_with(mark) == []
+    assert 0 < len(told) <= 1000
 
 
 async def test_a_killed_command_fails_with_128_and_the_signal(tool: Tool) -> None:
@@ -196,7 +234,7 @@ if os.fork() == 0:
             os._exit(0)
     os._exit(0)
 """
-    command = [sys.executable, "-I", leash.__file__, *python(chain, mark)]
+    command = [sys.executable, "-I", leash.__file__, "0", *python(chain, mark)]
     try:
         with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
             assert process.wait(30) == 0

@@ -15,8 +15,9 @@ from folders import building, make_venv, processes_with
 from jupyter_exec_ext.environments import venv
 from jupyter_exec_ext.environments.building import Recipe
 from jupyter_exec_ext.environments.tools import find_uv
-from jupyter_exec_ext.environments.venv import MARKER, VenvPythonEnvironment, remove_tree
+from jupyter_exec_ext.environments.venv import MARKER, VenvPythonEnvironment, remove_whole
 from jupyter_exec_ext.errors import Conflict, EnvironmentFailed, InvalidRequest
+from jupyter_exec_ext.pathfolder import open_folder
 
 
 def run(environment: VenvPythonEnvironment, code: str) -> str:
@@ -243,8 +244,9 @@ def test_a_tree_with_closed_folders_and_links_is_removed_and_no_link_followed(tm
     os.chmod(tree / "a" / "b", 0o500)
     os.chmod(tree / "a", 0o500)
 
-    remove_tree(tree)
-    remove_tree(tree)
+    with open_folder(tmp_path) as folder:
+        remove_whole(folder, "tree")
+        remove_whole(folder, "tree")
 
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
     assert (kept / "file").exists()

@@ -139,6 +139,61 @@ async def test_names_that_are_not_utf8_are_printed_as_python_itself_does(
     assert result.output == "caf\ufffd\n"
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("stdin", b"x"),
+        ("stdin", 3),
+        ("env", [("A", "b")]),
+        ("env", "A"),
+        ("allow_stdin", "no"),
+        ("stop_on_error", None),
+        ("late", 3),
+    ],
+)
+@pytest.mark.parametrize("routed", [False, True])
+async def test_an_option_of_another_type_is_refused_and_named(
+    workspace: Path, field: str, value: Any, routed: bool
+) -> None:
+    executor: CodeExecutor = LocalCommandLineCodeExecutor(SystemPythonEnvironment(), workspace)
+    if routed:
+        executor = LanguageRouter({"python": executor})
+
+    with pytest.raises(ValueError, match=f"^{field}: must be .*, not {type(value).__name__}") as caught:
+        await executor.run([block("print('ran')")], RunOptions(**{field: value})).__anext__()
+
+    assert isinstance(caught.value, InvalidRequest)
+    assert caught.value.field == field
+
+
+async def test_no_variables_at_all_are_taken(make: Make) -> None:
+    executor = await make()
+
+    result = await executor.execute_code_blocks([block("print(1)")], RunOptions(env=None))
+
+    assert (result.output, result.outcome.status) == ("1\n", "ok")
+
+
+@pytest.mark.parametrize(
+    ("blocks", "options", "field"),
+    [
+        ("print(1)", None, "code_blocks"),
+        (["print(1)"], None, "code_blocks"),
+        (block("print(1)"), None, "code_blocks"),
+        ([block("print(1)")], {"timeout": 1}, "options"),
+    ],
+)
+async def test_what_are_no_blocks_or_no_options_is_refused_and_named(
+    make: Make, blocks: Any, options: Any, field: str
+) -> None:
+    executor = await make()
+
+    with pytest.raises(InvalidRequest, match=f"^{field}: must be") as caught:
+        await executor.execute_code_blocks(blocks, options)
+
+    assert caught.value.field == field
+
+
 async def test_a_program_has_one_input(make: Make) -> None:
     executor = await make()
 

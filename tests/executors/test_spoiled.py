@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -50,6 +52,20 @@ LIMITS = {
         ("CPU", 0),
     )
 }  # fmt: skip
+
+# It heeds no signal, and leaves a daemon that does not, either.
+STUBBORN = """
+import os, signal, time
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, signal.SIG_IGN)
+alive = os.open("alive", os.O_WRONLY | os.O_CREAT)
+if os.fork() == 0:
+    os.setsid()
+    while True:
+        os.write(alive, b".")
+        time.sleep(0.05)
+print("printed", flush=True)
+"""
 
 
 async def run(executor: LocalCommandLineCodeExecutor, code: str, **options: Any) -> CodeResult:
@@ -108,5 +124,28 @@ async def test_a_supervisor_that_a_block_has_limited_stops_it_or_says_why_not(
     assert "supervisor" not in result.output  # no frame of ours
     assert result.outcome.status in ("timeout", "lost")
     assert result.outcome.verdict.cause
-    if "NOFILE" in code and result.outcome.status == "lost":
-        assert "a program has changed its limits (nofile)" in result.outcome.verdict.cause
+    assert result.outcome.status == "timeout" or "NOFILE" not in code
+
+
+@contained
+@pytest.mark.parametrize(
+    "limit",
+    [
+        LIMITS["NOFILE 0"],
+        LIMITS["NOFILE 8"],
+        LIMITS["NOFILE 0"].replace("getppid", "getpid"),
+    ],
+    ids=["nothing", "little", "its own"],
+)
+async def test_where_nothing_can_be_opened_a_block_and_its_daemon_end_at_the_timeout(
+    make: Make, namespace: bool, limit: str
+) -> None:
+    executor = await make(namespace=namespace, grace=(0.3, 0.3))
+
+    result = await hit_by(executor, f"{STUBBORN}\n{limit}\nwhile True: time.sleep(1)", timeout=1.0)
+
+    assert (result.outcome.status, result.exit_code, result.output) == ("timeout", 124, "printed\n")
+    assert result.outcome.verdict.survivors == 0
+    alive = Path(executor.workspace, "alive").stat().st_size
+    await asyncio.sleep(0.3)
+    assert Path(executor.workspace, "alive").stat().st_size == alive > 0

@@ -14,7 +14,8 @@ import pytest
 
 from jupyter_exec_ext.environments.system import SystemPythonEnvironment
 from jupyter_exec_ext.errors import EnvironmentFailed, Unavailable
-from jupyter_exec_ext.executors.base import real_folder
+from jupyter_exec_ext.executors.base import CodeExecutor, real_folder
+from jupyter_exec_ext.executors.jupyter import JupyterCodeExecutor
 from jupyter_exec_ext.executors.local import LocalCommandLineCodeExecutor
 from jupyter_exec_ext.manager.admission import still_there
 
@@ -50,6 +51,28 @@ async def test_without_descriptors_it_is_unavailable_and_starts_once_there_are_s
             await executor.start()
     async with executor:
         assert executor.alive
+
+
+@pytest.mark.parametrize(
+    ("folder", "said"),
+    [
+        ("file", "file is a file and not a directory; choose another path."),
+        ("file/below", "file is a file and not a directory; choose another path."),
+        ("nothing", "nothing is gone; choose another path."),
+    ],
+)
+@pytest.mark.parametrize("kind", [LocalCommandLineCodeExecutor, JupyterCodeExecutor])
+async def test_what_is_there_instead_of_the_working_directory_is_said(
+    tmp_path: Path, kind: type[CodeExecutor], folder: str, said: str
+) -> None:
+    (tmp_path / "file").touch()
+    executor = kind(kind.default_environment(), workspace=tmp_path / folder)  # type: ignore[call-arg]
+
+    with pytest.raises(EnvironmentFailed, match=rf"^The working directory {tmp_path / folder} ") as refused:
+        await executor.start()
+
+    assert refused.value.message.endswith(f"/{said}")
+    await executor.stop()
 
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "renameat2"), reason="only Linux exchanges names")

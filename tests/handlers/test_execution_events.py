@@ -72,6 +72,22 @@ async def test_a_reader_that_asks_for_more_than_there_is_yet_gets_the_end_when_i
     assert b"id: %d\nevent: end\n" % ended["last_event"] in events
 
 
+async def test_a_reader_that_asks_for_more_than_there_ever_was_gets_the_end_at_once(
+    rest: Callable[..., Any],
+) -> None:
+    # given: as after a server was killed that had sent more than it had written
+    execution = read(await rest("POST", "executions", {"code": "print(1)"}, wait=20), 201)
+    path, last = f"executions/{execution['id']}/events", execution["last_event"]
+    end = parse((await rest("GET", path)).body.decode())[-1:]
+    for since in (last + 1, 2**53 - 1):
+        # when
+        by_query = await rest("GET", path, since=since)
+        by_header = await rest("GET", path, headers={"Last-Event-ID": str(since)})
+        # then
+        assert parse(by_query.body.decode()) == end
+        assert parse(by_header.body.decode()) == end
+
+
 async def test_events_arrive_while_it_runs_and_leaving_ends_nothing(
     rest: Callable[..., Any], exec_app: ExecApp
 ) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from answers import told
 from tornado.httpclient import AsyncHTTPClient
 
 from jupyter_exec_ext.app import ExecApp
@@ -50,6 +51,65 @@ async def test_what_is_put_can_be_listed_read_and_deleted(
     assert deleted.code == 204
     assert (await rest("GET", path)).code == 404
     assert (await rest("DELETE", path)).code == 404
+
+
+async def test_a_file_whose_name_is_not_utf8_is_listed_and_reached_by_its_bytes(
+    exec_app: ExecApp,
+    http_server_client: Any,
+    jp_auth_header: dict[str, str],
+    rest: Callable[..., Any],
+    session: str,
+    jp_root_dir: Path,
+) -> None:
+    # given
+    folder = jp_root_dir / "work" / os.fsdecode(b"dir \xe4")
+    folder.mkdir()
+    (folder / os.fsdecode(b"\xff.txt")).write_bytes(b"there")
+
+    async def ask(verb: str, encoded: str, body: bytes | None = None) -> Any:
+        url = f"/a%40b/api/exec/sessions/{session}/files/{encoded}"
+        return await http_server_client.fetch(
+            url, method=verb, body=body, headers=jp_auth_header, raise_error=False
+        )
+
+    # when
+    listed = json.loads((await rest("GET", f"sessions/{session}/files")).body)["files"]
+    # then
+    assert [(file["path"], file["encoded"], file["type"]) for file in listed] == [
+        ("dir \ufffd", "dir%20%E4", "directory"),
+        ("dir \ufffd/\ufffd.txt", "dir%20%E4/%FF.txt", "file"),
+    ]
+    got = await ask("GET", listed[1]["encoded"])
+    assert (got.code, got.body) == (200, b"there")
+    assert got.headers["Content-Disposition"] == "attachment; filename*=utf-8''%EF%BF%BD.txt"
+    assert (await ask("PUT", "dir%20%E4/%FE", b"new")).code == 204
+    assert (folder / os.fsdecode(b"\xfe")).read_bytes() == b"new"
+    assert (await ask("DELETE", listed[1]["encoded"])).code == 204
+    assert os.listdir(os.fsencode(folder)) == [b"\xfe"]
+    # and what is not there, or in the way, is an answer as ever
+    assert told(await ask("GET", "%FF%00")) == (400, "invalid", "path")
+    assert told(await ask("GET", listed[1]["encoded"])) == (404, "not_found", "path")
+    assert told(await ask("DELETE", listed[0]["encoded"])) == (409, "conflict", "path")
+    assert told(await ask("GET", "%FF" * 300)) == (400, "invalid", "path")
+
+
+async def test_what_is_in_the_way_of_a_file_is_a_conflict_that_names_it(
+    rest: Callable[..., Any], session: str, jp_root_dir: Path
+) -> None:
+    # given
+    (jp_root_dir / "work/folder").mkdir()
+    (jp_root_dir / "work/folder/file").write_text("kept")
+    for verb, path, obstacle in (
+        ("PUT", "folder/file/below", "'folder/file' is not a directory"),
+        ("PUT", "folder", "'folder' is a directory"),
+        ("DELETE", "folder", "'folder' is not empty"),
+    ):
+        # when
+        response = await rest(verb, f"sessions/{session}/files/{path}", b"new" if verb == "PUT" else None)
+        # then
+        assert told(response) == (409, "conflict", "path")
+        assert obstacle in json.loads(response.body)["message"]
+    assert (jp_root_dir / "work/folder/file").read_text() == "kept"
 
 
 async def test_a_file_is_an_attachment_that_no_browser_runs(

@@ -68,6 +68,34 @@ async def test_a_wrong_body_is_refused_and_the_field_named(
 
 
 @pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (b'{"code": "1", "code": "2"}', "code"),
+        (b'{"code": "1", "c\\u006fde": "1"}', "code"),
+        (b'{"code": 1, "code": "1"}', "code"),
+        (b'{"code": "\\"a: b\\\\", "timeout": 9, "timeout": 1}', "timeout"),
+        (b'{"code": "1", "env": {"A": "1", "B": "2", "A": "3"}}', "env.A"),
+        (b'{"code": "1", "env": {"A": "1"}, "env": {}}', "env"),
+        (b'{"code_blocks": [{"code": "1"}, {"code": "1", "code": "2"}]}', "code_blocks[1].code"),
+        (b'{"code_blocks": [{"code": "1"}], "code_blocks": [{"code": "2"}]}', "code_blocks"),
+    ],
+    ids=lambda value: value.decode() if isinstance(value, bytes) else value,
+)
+async def test_a_name_that_is_given_twice_is_refused_and_nothing_runs(
+    rest: Callable[..., Any], body: bytes, field: str
+) -> None:
+    assert told(await rest("POST", "executions", body)) == (400, "invalid", field)
+    assert json.loads((await rest("GET", "executions")).body)["executions"] == []
+
+
+@pytest.mark.parametrize("length", [1, 65_536, 200_000])
+async def test_what_only_looks_like_a_name_in_a_text_is_none(rest: Callable[..., Any], length: int) -> None:
+    code = '# {"code": 1, "code": 2} \\" : \\\\: ' + ': "\\' * length
+    body = {"code": code, "language": "python", "env": {"A": ":", "B": '": "'}, "timeout": 9}
+    assert (await rest("POST", "executions", json.dumps(body, indent=1))).code == 201
+
+
+@pytest.mark.parametrize(
     "timeout", ["-1", "0", "-0.0", "NaN", "Infinity", "1e999", "true", '"5"', "[]", "1e300", "1" + "0" * 400]
 )
 async def test_a_wrong_timeout_is_refused(rest: Callable[..., Any], timeout: str) -> None:

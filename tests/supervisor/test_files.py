@@ -149,13 +149,24 @@ def test_a_directory_is_not_a_file_and_is_removed_only_when_empty(session: Sessi
     write(session, "folder/file", b"x")
 
     assert refusal(session, "get", "folder") == "refused"
-    assert refusal(session, "put", "folder") == "refused"
-    assert refusal(session, "delete", "folder") == "refused"
+    assert refusal(session, "put", "folder") == "conflict"
+    assert refusal(session, "delete", "folder") == "conflict"
     assert refusal(session, "get", "folder/file/below") == "not_found"
     assert refusal(session, "get", "nothing") == "not_found"
     for path in ("folder/file", "folder"):
         assert session.ask("delete", path=path)[-1][1]["op"] == "done"
     assert names(session) == {}
+
+
+def test_a_file_is_named_where_a_directory_would_have_to_be(session: Session) -> None:
+    write(session, "folder/file", b"kept")
+
+    (answer,) = session.ask("put", path="folder/file/below/it")
+
+    assert answer[1]["reason"] == "conflict"
+    assert "'folder/file' is not a directory" in answer[1]["message"]
+    assert refusal(session, "delete", "folder/file/below") == "not_found"
+    assert read(session, "folder/file") == b"kept"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="renameat2 is Linux's")
@@ -240,10 +251,21 @@ def test_a_file_on_its_way_is_not_lost_when_the_interpreter_is_renewed(session: 
     assert (session.workspace / "file").read_text() == "whole"
 
 
-def test_names_that_are_not_utf8_are_shown_and_cannot_be_asked_for(session: Session) -> None:
-    (session.workspace / os.fsdecode(b"bad-\xff")).write_text("x")
+def test_names_that_are_not_utf8_are_shown_and_can_be_asked_for_by_their_bytes(session: Session) -> None:
+    for name in (b"bad-\xff", b"bad-\xfe", b"bad \xe4%", "gut-\u00e4".encode()):
+        (session.workspace / os.fsdecode(name)).write_bytes(name)
 
-    assert names(session) == {"bad-\ufffd": "file"}
+    entries = [entry for _, data in session.ask("list") for entry in data.get("entries", [])]
+    assert sorted((entry["path"], entry.get("encoded", "")) for entry in entries) == [
+        ("bad \ufffd%", "bad%20%E4%25"),
+        ("bad-\ufffd", "bad-%FE"),
+        ("bad-\ufffd", "bad-%FF"),
+        ("gut-\u00e4", ""),
+    ]
+    assert read(session, "bad-\udcff") == b"bad-\xff"
+    assert write(session, "bad-\udcfe", b"new")["op"] == "done"
+    assert session.ask("delete", path="bad \udce4%")[-1][1]["op"] == "done"
+    assert sorted(os.listdir(os.fsencode(session.workspace))) == [b"bad-\xfe", b"bad-\xff", b"gut-\xc3\xa4"]
     assert refusal(session, "get", "bad-\ufffd") == "not_found"
 
 

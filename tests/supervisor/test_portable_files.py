@@ -50,6 +50,21 @@ def test_bytes_come_and_go_as_they_are(workspace: Workspace) -> None:
     assert os.listdir(Path(workspace.root) / "new" / "deep") == []
 
 
+def test_what_is_in_the_way_is_named(workspace: Workspace) -> None:
+    cases = {
+        "'sub/file' is not a directory": lambda: put(workspace, "sub/file/below/it", b""),
+        "'sub' is a directory": lambda: put(workspace, "sub", b""),
+        "'sub' is not empty": lambda: workspace.delete("sub"),
+    }
+    for text, do in cases.items():
+        with pytest.raises(FileRefused, match=text) as refused:
+            do()
+        assert refused.value.reason == "conflict"
+    with pytest.raises(FileRefused, match="no file"):
+        workspace.open("sub/file/below")
+    assert (Path(workspace.root) / "sub" / "file").read_bytes() == b"line\r\n\x1a"
+
+
 @pytest.mark.parametrize("path", ["link", "folder/secret", "folder/new"])
 def test_no_link_is_followed(workspace: Workspace, outside: Path, path: str) -> None:
     with pytest.raises(FileRefused) as read:

@@ -87,6 +87,24 @@ def test_what_is_made_anew_is_the_workspace(session: Session) -> None:
     assert session.ask("put", path="3")[-1][1]["op"] == "go"
 
 
+@pytest.mark.parametrize("kind", [Workspace, PortableWorkspace])
+@pytest.mark.parametrize("replaced", ["above/workspace", "above"])
+def test_a_file_in_the_place_of_the_workspace_or_above_it_is_named(
+    tmp_path: Path, kind: type[Workspace | PortableWorkspace], replaced: str
+) -> None:
+    folder, file = tmp_path / "above/workspace", tmp_path / replaced
+    folder.mkdir(parents=True)
+    workspace = kind(str(folder))
+    shutil.rmtree(file)
+    file.touch()
+
+    with pytest.raises(FileRefused) as refused:
+        workspace.open("any")
+
+    assert str(folder) in str(refused.value)
+    assert f"{file} was replaced by a file" in str(refused.value)
+
+
 def test_a_link_in_the_place_of_the_private_directory_is_refused(session: Session, outside: Path) -> None:
     shutil.rmtree(session.private)
     session.private.symlink_to(outside)

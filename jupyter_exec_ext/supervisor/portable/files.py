@@ -9,6 +9,7 @@ it runs with the same rights, so it gains nothing that it could not do itself.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -22,7 +23,9 @@ from ..paths import (
     date_after,
     describe,
     gone,
+    in_the_way,
     moved,
+    not_empty,
     parts_of,
     permit,
     replaceable,
@@ -103,6 +106,10 @@ class Workspace:
                 if make:
                     _make(place, 0o700 if self._private else 0o777)
                 _enter(place, path)
+        except NotADirectoryError:
+            if make:
+                raise in_the_way(os.path.relpath(place, self.root).replace(os.sep, "/")) from None
+            raise _missing(path) from None
         except OSError as error:
             raise _refusal(path, error) from None
         real = os.path.normcase(os.path.realpath(place))
@@ -249,7 +256,13 @@ def _a_link(path: str) -> FileRefused:
     return FileRefused("refused", f"{path!r} is a link, or lies behind one; links are not followed.")
 
 
+def _missing(path: str) -> FileRefused:
+    return FileRefused("not_found", f"There is no file {path!r} in the workspace.")
+
+
 def _refusal(path: str, error: OSError) -> FileRefused:
     if isinstance(error, (FileNotFoundError, NotADirectoryError)):
-        return FileRefused("not_found", f"There is no file {path!r} in the workspace.")
+        return _missing(path)
+    if error.errno in (errno.ENOTEMPTY, errno.EEXIST):  # which of the two depends on the system
+        return not_empty(path)
     return FileRefused("refused", f"{path!r} cannot be used: {error.strerror}.")
