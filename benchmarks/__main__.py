@@ -118,13 +118,15 @@ def printed(client: httpx.Client, session: str) -> float:
     number = client.post("api/exec/executions", json=request).json()["id"]
     delays = []
     with client.stream("GET", f"api/exec/executions/{number}/events") as events:
-        kind = ""
+        kind = said = ""
         for line in events.iter_lines():
             if line.startswith("event:"):
                 kind = line[6:].strip()
             elif line.startswith("data:") and kind == "stream":
-                said = json.loads(line.removeprefix("data:"))["text"]
-                delays.append((time.time() - float(said)) * 1000)
+                said += json.loads(line.removeprefix("data:"))["text"]
+                if said.endswith("\n"):  # a print is two writes, which may be two events
+                    delays.append((time.time() - float(said)) * 1000)
+                    said = ""
     return statistics.median(delays)
 
 
