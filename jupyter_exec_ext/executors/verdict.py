@@ -86,12 +86,17 @@ def _by_signal(report: Report, name: str, limits: Limits, container_bytes: int |
     code = 128 + (report.signal or 0)
     if name == "SIGKILL" and report.oom_kills:
         return _killed_for_memory(container_bytes)
-    if name == "SIGXCPU" and limits.cpu_seconds:
+    if limits.cpu_seconds and _used_up(name, report.cpu, limits.cpu_seconds):
         cause = f"It used the {limits.cpu_seconds} s of processor time it may use (limit cpu_seconds)."
         return Judgement("failed", code, cause, name, ["cpu_seconds"])
     if name == "SIGXFSZ" and limits.file_bytes:
         return Judgement("failed", code, _file_cause(limits.file_bytes), name, ["file_bytes"])
     return Judgement("failed", code, f"It was ended by {name} ({_meaning(report.signal)}).", name)
+
+
+def _used_up(name: str, cpu: float, limit: int) -> bool:
+    """Whether the limit on processor time has ended it: one that ignores the first signal gets SIGKILL."""
+    return name == "SIGXCPU" or (name == "SIGKILL" and cpu >= limit)
 
 
 def _by_exit(code: int, limits: Limits, printed: str) -> Judgement:
