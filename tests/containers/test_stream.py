@@ -10,11 +10,17 @@ from harness.engine import IMAGE
 from jupyter_exec_ext.containers.engine import Engine
 from jupyter_exec_ext.containers.stream import ContainerProcess
 
+#: As our containers have it: the engine's default log writes whatever is printed to the disk, whole.
+LOG = {"type": "local", "config": {"max-size": "5m", "max-file": "2"}}
+
 
 async def started(engine: Engine, *command: str) -> ContainerProcess:
     made = await engine.call(
         lambda client: client.create_container(
-            IMAGE, list(command), stdin_open=True, host_config=client.create_host_config(network_mode="none")
+            IMAGE,
+            list(command),
+            stdin_open=True,
+            host_config=client.create_host_config(network_mode="none", log_config=LOG),
         )
     )
     return await ContainerProcess.start(engine, made["Id"])
